@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Containers that we write ourselves: units in, units of a container out, on the thread that feeds
+ * them. Two live here: fragmented MP4 and multipart JPEG. */
+#pragma once
+
+#include "types.h"
+
+typedef struct {
+  const char *name;
+  /* @inputs: the tracks that will feed it; pad 0 and, when there are two, pad 1. @out gets the units. */
+  gpointer (*new) (SptTrack *const *inputs, guint n, SptTrack *out);
+  /* Streaming threads, one at a time. */
+  void (*take) (gpointer self, GstSample *unit, guint pad);
+  void (*free) (gpointer self);
+} SptPacker;
+
+extern const SptPacker spt_fragments_packer;
+extern const SptPacker spt_multipart_packer;
+
+/* The boundary of multipart JPEG; clients of go2rtc know it by this name. */
+#define SPT_MULTIPART_BOUNDARY "frame"

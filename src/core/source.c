@@ -1,0 +1,644 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Source text → pipeline → tracks.
+ *
+ * Every kind of source ends in pads whose data `parsebin` recognises; behind each of its pads a tail
+ * brings the stream into canonical caps and into the track:
+ *
+ *   live       parsebin ! [parser !] caps ! appsink
+ *   not live   parsebin ! queue ! clocksync ! [parser !] caps ! appsink
+ *
+ * What is not live (a file, a launch text without a live source) brings its own time line. Its first
+ * buffer is mapped to running time now, by one offset for all its pads, and again at each loop. */
+#include "config.h"
+
+#include "source.h"
+
+#include <string.h>
+
+#include "devices.h"
+#include "error.h"
+#include "pipeline.h"
+#include "spec.h"
+#include "track.h"
+
+GST_DEBUG_CATEGORY_STATIC (spotter_source);
+#define GST_CAT_DEFAULT spotter_source
+
+struct _SptSource {
+  GObject parent;
+
+  /* construct-only */
+  SptSpec *spec;
+  SptTrack *tracks[2]; /* video, audio */
+  SptSourceEvents events;
+  gpointer data;
+
+  /* set before the pipeline starts */
+  GstElement *pipeline;
+  GstElement *camera; /* v4l2src, whose mode is chosen when it is open */
+  GstElement *camera_mode;
+  gboolean live;
+  gboolean loop;
+
+  /* under lock; streaming threads link pads */
+  GMutex lock;
+  GstElement *taps[2];
+  GPtrArray *syncs;    /* clocksync elements, borrowed from the pipeline */
+  guint parsers;       /* parsebins that have not shown all their pads */
+  gboolean all_pads;   /* the element before them has shown all its pads */
+  gboolean offset_set;
+  gboolean completed;
+  gint64 offset; /* ns; written before the data that needs it passes */
+};
+
+G_DEFINE_FINAL_TYPE_WITH_CODE (SptSource, spt_source, G_TYPE_OBJECT,
+    GST_DEBUG_CATEGORY_INIT (spotter_source, "spotter-source", 0, "sources"))
+
+/* Codec → the parser and caps that every consumer may rely on. */
+static const struct {
+  const char *from, *parser, *caps;
+} canonical[] = {
+    {"video/x-h264", "h264parse config-interval=-1",
+        "video/x-h264, stream-format=byte-stream, alignment=au"},
+    {"video/x-h265", "h265parse config-interval=-1",
+        "video/x-h265, stream-format=byte-stream, alignment=au"},
+    {"audio/mpeg, mpegversion=(int){2, 4}", "aacparse",
+        "audio/mpeg, mpegversion=4, stream-format=raw"},
+};
+
+static void
+spt_source_finalize (GObject *object)
+{
+  SptSource *self = SPT_SOURCE (object);
+  g_assert (!self->pipeline);
+  spt_spec_unref (self->spec);
+  g_clear_object (&self->tracks[0]);
+  g_clear_object (&self->tracks[1]);
+  g_ptr_array_unref (self->syncs);
+  g_mutex_clear (&self->lock);
+  G_OBJECT_CLASS (spt_source_parent_class)->finalize (object);
+}
+
+static void
+spt_source_class_init (SptSourceClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = spt_source_finalize;
+}
+
+static void
+spt_source_init (SptSource *self)
+{
+  g_mutex_init (&self->lock);
+  self->syncs = g_ptr_array_new ();
+}
+
+/**
+ * spt_source_new:
+ * @events: called on the main context until spt_source_stop()
+ */
+SptSource *
+spt_source_new (SptSpec *spec, SptTrack *video, SptTrack *audio,
+    const SptSourceEvents *events, gpointer data)
+{
+  SptSource *self = g_object_new (SPT_TYPE_SOURCE, NULL);
+  self->spec = spt_spec_ref (spec);
+  self->tracks[0] = g_object_ref (video);
+  self->tracks[1] = g_object_ref (audio);
+  self->events = *events;
+  self->data = data;
+  return self;
+}
+
+static gboolean
+complete_on_main (gpointer user_data)
+{
+  SptSource *self = user_data;
+  if (self->pipeline)
+    self->events.complete (self->data);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+check_complete (SptSource *self)
+{
+  g_mutex_lock (&self->lock);
+  gboolean complete = self->all_pads && !self->parsers && !self->completed;
+  self->completed |= complete;
+  g_mutex_unlock (&self->lock);
+  if (complete)
+    g_idle_add_full (G_PRIORITY_DEFAULT, complete_on_main, g_object_ref (self), g_object_unref);
+}
+
+/* The first buffer of a run, on whichever pad, decides where its time line lies in ours. */
+static GstPadProbeReturn
+on_first_buffer (GstPad *pad, GstPadProbeInfo *info, gpointer user_data)
+{
+  SptSource *self = user_data;
+  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+  GstClockTime time = GST_BUFFER_DTS_OR_PTS (buffer);
+  g_mutex_lock (&self->lock);
+  if (!self->offset_set && GST_CLOCK_TIME_IS_VALID (time)) {
+    g_autoptr (GstEvent) event = gst_pad_get_sticky_event (pad, GST_EVENT_SEGMENT, 0);
+    const GstSegment *segment = NULL;
+    if (event)
+      gst_event_parse_segment (event, &segment);
+    guint64 running = 0;
+    int sign = segment ? gst_segment_to_running_time_full (segment, GST_FORMAT_TIME, time, &running)
+                       : 0;
+    self->offset = (gint64) spt_clock_now () - (sign < 0 ? -(gint64) running : (gint64) running);
+    for (guint i = 0; i < self->syncs->len; i++)
+      g_object_set (g_ptr_array_index (self->syncs, i), "ts-offset", self->offset, NULL);
+    self->offset_set = TRUE;
+  }
+  g_mutex_unlock (&self->lock);
+  return GST_PAD_PROBE_OK;
+}
+
+static GstElement *
+add_element (SptSource *self, const char *name)
+{
+  GstElement *element = gst_element_factory_make (name, NULL);
+  if (!element)
+    return NULL;
+  gst_bin_add (GST_BIN (self->pipeline), element);
+  return element;
+}
+
+static GstElement *
+append (SptSource *self, GPtrArray *chain, const char *name)
+{
+  GstElement *element = add_element (self, name);
+  g_ptr_array_add (chain, element);
+  return element;
+}
+
+static void
+append_sync (SptSource *self, GPtrArray *chain)
+{
+  GstElement *queue = append (self, chain, "queue");
+  g_object_set (queue, "max-size-buffers", 0, "max-size-bytes", 32u << 20, "max-size-time",
+      (guint64) 2 * GST_SECOND, NULL);
+  GstElement *sync = append (self, chain, "clocksync");
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (queue, "sink");
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, on_first_buffer, self, NULL);
+  g_mutex_lock (&self->lock);
+  if (self->offset_set)
+    g_object_set (sync, "ts-offset", self->offset, NULL);
+  g_ptr_array_add (self->syncs, sync);
+  g_mutex_unlock (&self->lock);
+}
+
+static void
+append_canonical (SptSource *self, GPtrArray *chain, GstCaps *caps)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (canonical); i++) {
+    g_autoptr (GstCaps) from = gst_caps_from_string (canonical[i].from);
+    if (!gst_caps_can_intersect (caps, from))
+      continue;
+    GstElement *parser = gst_parse_bin_from_description (canonical[i].parser, TRUE, NULL);
+    gst_bin_add (GST_BIN (self->pipeline), parser);
+    g_ptr_array_add (chain, parser);
+    GstElement *filter = append (self, chain, "capsfilter");
+    g_autoptr (GstCaps) to = gst_caps_from_string (canonical[i].caps);
+    g_object_set (filter, "caps", to, NULL);
+    return;
+  }
+}
+
+/* Links the chain from its end, so that data meets only elements that run. */
+static void
+link_chain (GPtrArray *chain, GstPad *pad)
+{
+  for (guint i = chain->len; i-- > 0;) {
+    if (i + 1 < chain->len)
+      gst_element_link (g_ptr_array_index (chain, i), g_ptr_array_index (chain, i + 1));
+    gst_element_sync_state_with_parent (g_ptr_array_index (chain, i));
+  }
+  g_autoptr (GstPad) sink = gst_element_get_static_pad (g_ptr_array_index (chain, 0), "sink");
+  if (GST_PAD_LINK_FAILED (gst_pad_link (pad, sink)))
+    GST_WARNING_OBJECT (pad, "could not be linked");
+}
+
+static void
+on_parsed_pad (GstElement *parsebin, GstPad *pad, gpointer user_data)
+{
+  SptSource *self = user_data;
+  g_autoptr (GstCaps) caps = gst_pad_get_current_caps (pad);
+  if (!caps)
+    caps = gst_pad_query_caps (pad, NULL);
+  const char *name = gst_caps_is_empty (caps) || gst_caps_is_any (caps)
+                         ? ""
+                         : gst_structure_get_name (gst_caps_get_structure (caps, 0));
+  gboolean audio = g_str_has_prefix (name, "audio/");
+  gboolean video = g_str_has_prefix (name, "video/") || g_str_has_prefix (name, "image/");
+  g_autoptr (GPtrArray) chain = g_ptr_array_new ();
+
+  g_mutex_lock (&self->lock);
+  gboolean wanted = (audio || video) && !self->taps[audio];
+  if (wanted)
+    self->taps[audio] = spt_pipeline_add_tap (
+        GST_BIN (self->pipeline), self->tracks[audio], self->live ? NULL : &self->offset);
+  g_mutex_unlock (&self->lock);
+
+  if (!wanted) {
+    GST_INFO_OBJECT (pad, "not used: %" GST_PTR_FORMAT, caps);
+    g_object_set (append (self, chain, "fakesink"), "sync", FALSE, "async", FALSE, NULL);
+  } else {
+    if (!self->live)
+      append_sync (self, chain);
+    append_canonical (self, chain, caps);
+    g_ptr_array_add (chain, self->taps[audio]);
+  }
+  link_chain (chain, pad);
+}
+
+static void
+on_parser_done (GstElement *parsebin, gpointer user_data)
+{
+  SptSource *self = user_data;
+  g_mutex_lock (&self->lock);
+  if (self->parsers)
+    self->parsers--;
+  g_mutex_unlock (&self->lock);
+  check_complete (self);
+}
+
+/* A pad with anything on it: RTP, a container, an elementary stream, raw pictures. */
+static void
+add_pad (SptSource *self, GstPad *pad)
+{
+  GstElement *parsebin = add_element (self, "parsebin");
+  g_mutex_lock (&self->lock);
+  self->parsers++;
+  g_mutex_unlock (&self->lock);
+  g_signal_connect_object (parsebin, "pad-added", G_CALLBACK (on_parsed_pad), self, 0);
+  g_signal_connect_object (parsebin, "no-more-pads", G_CALLBACK (on_parser_done), self, 0);
+  g_autoptr (GstPad) sink = gst_element_get_static_pad (parsebin, "sink");
+  gst_element_sync_state_with_parent (parsebin);
+  if (GST_PAD_LINK_FAILED (gst_pad_link (pad, sink)))
+    GST_WARNING_OBJECT (pad, "could not be linked");
+}
+
+static void
+on_dynamic_pad (GstElement *element, GstPad *pad, gpointer user_data)
+{
+  add_pad (user_data, pad);
+}
+
+static void
+on_dynamic_done (GstElement *element, gpointer user_data)
+{
+  SptSource *self = user_data;
+  g_mutex_lock (&self->lock);
+  self->all_pads = TRUE;
+  g_mutex_unlock (&self->lock);
+  check_complete (self);
+}
+
+/* ---- one builder a kind ------------------------------------------------------------------- */
+
+static GstElement *
+make (SptSource *self, const char *name, GError **error)
+{
+  GstElement *element = add_element (self, name);
+  if (!element)
+    g_set_error (error, SPT_ERROR, SPT_ERROR_UNSUPPORTED,
+        "the GStreamer element '%s' is missing; `./dev setup` installs it", name);
+  return element;
+}
+
+static gboolean
+add_raw (SptSource *self, GstElement *element, const char *media, const char *format, GError **error)
+{
+  int width, height, num, den;
+  if (!spt_spec_size (self->spec, &width, &height, error) ||
+      !spt_spec_framerate (self->spec, &num, &den, error))
+    return FALSE;
+  g_autoptr (GstCaps) caps = gst_caps_new_empty_simple (media);
+  gst_caps_set_simple (caps, "format", G_TYPE_STRING, format, NULL);
+  if (g_str_equal (media, "video/x-raw"))
+    gst_caps_set_simple (caps, "width", G_TYPE_INT, width ? width : 1280, "height", G_TYPE_INT,
+        height ? height : 720, "framerate", GST_TYPE_FRACTION, num ? num : 30, num ? den : 1, NULL);
+  else
+    gst_caps_set_simple (caps, "rate", G_TYPE_INT, 48000, "channels", G_TYPE_INT, 1, NULL);
+  GstElement *filter = make (self, "capsfilter", error);
+  if (!filter)
+    return FALSE;
+  g_object_set (filter, "caps", caps, NULL);
+  gst_element_link (element, filter);
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (filter, "src");
+  add_pad (self, pad);
+  return TRUE;
+}
+
+static gboolean
+set_enum (GstElement *element, const char *property, const char *nick)
+{
+  GParamSpec *pspec = g_object_class_find_property (G_OBJECT_GET_CLASS (element), property);
+  g_autoptr (GTypeClass) klass = g_type_class_ref (pspec->value_type);
+  GEnumValue *value = g_enum_get_value_by_nick (G_ENUM_CLASS (klass), nick);
+  if (value)
+    g_object_set (element, property, value->value, NULL);
+  return value != NULL;
+}
+
+static gboolean
+build_pattern (SptSource *self, GError **error)
+{
+  GstElement *video = make (self, "videotestsrc", error);
+  GstElement *audio = video ? make (self, "audiotestsrc", error) : NULL;
+  if (!audio)
+    return FALSE;
+  const char *pattern = spt_spec_option (self->spec, "pattern");
+  if (!set_enum (video, "pattern", pattern ? pattern : self->spec->rest)) {
+    g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID,
+        "source not supported: there is no test picture '%s'; try climber, smpte, ball or snow",
+        self->spec->rest);
+    return FALSE;
+  }
+  g_object_set (video, "is-live", TRUE, NULL);
+  g_object_set (audio, "is-live", TRUE, "volume", 0.1, NULL);
+  set_enum (audio, "wave", "ticks");
+  return add_raw (self, video, "video/x-raw", "I420", error) &&
+         add_raw (self, audio, "audio/x-raw", "S16LE", error);
+}
+
+static gboolean
+build_test (SptSource *self, GError **error)
+{
+  self->live = TRUE;
+  if (!g_str_equal (self->spec->rest, "climber"))
+    return build_pattern (self, error);
+  GstElement *climber = make (self, "climbersrc", error);
+  if (!climber)
+    return FALSE;
+  g_object_set (climber, "is-live", TRUE, NULL);
+  const char *view = spt_spec_option (self->spec, "view");
+  if (view && !set_enum (climber, "view", view)) {
+    g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID,
+        "source not supported: view '%s' is not front, back or stand", view);
+    return FALSE;
+  }
+  return add_raw (self, climber, "video/x-raw", "I420", error);
+}
+
+static gboolean
+build_camera (SptSource *self, GError **error)
+{
+  self->live = TRUE;
+  self->camera = make (self, "v4l2src", error);
+  self->camera_mode = self->camera ? make (self, "capsfilter", error) : NULL;
+  if (!self->camera_mode)
+    return FALSE;
+  gst_element_link (self->camera, self->camera_mode);
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (self->camera_mode, "src");
+  add_pad (self, pad);
+  return TRUE;
+}
+
+static gboolean
+build_rtsp (SptSource *self, GError **error)
+{
+  int latency, timeout;
+  if (!spt_spec_option_int (self->spec, "latency", 0, 0, 10000, &latency, error) ||
+      !spt_spec_option_int (self->spec, "timeout", 5, 1, 120, &timeout, error))
+    return FALSE;
+  GstElement *rtsp = make (self, "rtspsrc", error);
+  if (!rtsp)
+    return FALSE;
+  self->live = TRUE;
+  /* Over TCP nothing arrives out of order: no latency needed. A UDP camera gets a jitter buffer. */
+  gboolean udp = g_strcmp0 (spt_spec_option (self->spec, "transport"), "udp") == 0;
+  guint64 timeout_us = (guint64) timeout * G_USEC_PER_SEC;
+  g_object_set (rtsp, "location", self->spec->rest, "protocols", udp ? 1 : 4, "latency",
+      udp && !latency ? 100 : latency, "tcp-timeout", timeout_us, "timeout", timeout_us,
+      "user-agent", "Spotter", NULL);
+  g_signal_connect_object (rtsp, "pad-added", G_CALLBACK (on_dynamic_pad), self, 0);
+  g_signal_connect_object (rtsp, "no-more-pads", G_CALLBACK (on_dynamic_done), self, 0);
+  return TRUE;
+}
+
+static gboolean
+build_file (SptSource *self, GError **error)
+{
+  const char *path = self->spec->rest;
+  if (!g_file_test (path, G_FILE_TEST_IS_REGULAR)) {
+    g_set_error (error, SPT_ERROR, SPT_ERROR_UNAVAILABLE, "there is no file %s", path);
+    return FALSE;
+  }
+  GstElement *file = make (self, "filesrc", error);
+  if (!file)
+    return FALSE;
+  self->loop = spt_spec_option (self->spec, "loop") != NULL;
+  g_object_set (file, "location", path, NULL);
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (file, "src");
+  add_pad (self, pad);
+  return TRUE;
+}
+
+static gboolean
+has_live_element (GstBin *bin)
+{
+  g_autoptr (GstIterator) it = gst_bin_iterate_sources (bin);
+  g_auto (GValue) item = G_VALUE_INIT;
+  gboolean live = FALSE;
+  while (!live && gst_iterator_next (it, &item) == GST_ITERATOR_OK) {
+    GObject *element = g_value_get_object (&item);
+    GParamSpec *pspec = g_object_class_find_property (G_OBJECT_GET_CLASS (element), "is-live");
+    const char *type = G_OBJECT_TYPE_NAME (element);
+    if (pspec && pspec->value_type == G_TYPE_BOOLEAN)
+      g_object_get (element, "is-live", &live, NULL);
+    /* Live without saying so by a property. */
+    live |= g_str_has_prefix (type, "GstV4l2") || g_str_has_prefix (type, "GstUDPSrc") ||
+            g_str_has_prefix (type, "GstRTSPSrc") || g_str_has_prefix (type, "GstSRTSrc") ||
+            g_str_has_prefix (type, "GstPipeWireSrc") || g_str_has_prefix (type, "GstLibcameraSrc");
+    g_value_reset (&item);
+  }
+  return live;
+}
+
+static gboolean
+build_launch (SptSource *self, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  g_autofree char *text = g_strconcat ("bin.( ", self->spec->rest, " )", NULL);
+  g_autoptr (GstElement) bin =
+      gst_parse_launch_full (text, NULL, GST_PARSE_FLAG_FATAL_ERRORS | GST_PARSE_FLAG_NO_SINGLE_ELEMENT_BINS, &local);
+  if (!bin || !GST_IS_BIN (bin)) {
+    g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID, "the launch text does not work: %s",
+        local ? local->message : "it makes no element");
+    return FALSE;
+  }
+  gst_object_ref_sink (bin);
+  gst_bin_add (GST_BIN (self->pipeline), bin);
+  self->live = has_live_element (GST_BIN (bin));
+  guint pads = 0;
+  for (;;) {
+    g_autoptr (GstPad) open = gst_bin_find_unlinked_pad (GST_BIN (bin), GST_PAD_SRC);
+    if (!open)
+      break;
+    GstPad *ghost = gst_ghost_pad_new (NULL, open);
+    gst_pad_set_active (ghost, TRUE);
+    gst_element_add_pad (bin, ghost);
+    add_pad (self, ghost);
+    pads++;
+  }
+  if (!pads)
+    g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID,
+        "the launch text leaves no pad open: end it without a sink");
+  return pads > 0;
+}
+
+static gboolean (*const builders[]) (SptSource *self, GError **error) = {
+    [SPT_SPEC_TEST] = build_test,
+    [SPT_SPEC_CAMERA] = build_camera,
+    [SPT_SPEC_RTSP] = build_rtsp,
+    [SPT_SPEC_FILE] = build_file,
+    [SPT_SPEC_LAUNCH] = build_launch,
+};
+
+/* ---- running ------------------------------------------------------------------------------ */
+
+static void
+on_ended (const GError *error, gpointer user_data)
+{
+  SptSource *self = user_data;
+  if (!error && self->loop) {
+    g_mutex_lock (&self->lock);
+    self->offset_set = FALSE;
+    g_mutex_unlock (&self->lock);
+    if (gst_element_seek_simple (
+            self->pipeline, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH | GST_SEEK_FLAG_KEY_UNIT, 0))
+      return;
+  }
+  self->events.ended (error, self->data);
+}
+
+/* Opens the camera and fixes the mode that comes nearest to what was asked. Worker thread. */
+static gboolean
+open_camera (gpointer user_data, GError **error)
+{
+  SptSource *self = user_data;
+  int width, height, num, den;
+  g_autofree char *device = spt_devices_resolve (self->spec->rest, error);
+  if (!device || !spt_spec_size (self->spec, &width, &height, error) ||
+      !spt_spec_framerate (self->spec, &num, &den, error))
+    return FALSE;
+  g_object_set (self->camera, "device", device, NULL);
+  if (gst_element_set_state (self->camera, GST_STATE_READY) == GST_STATE_CHANGE_FAILURE)
+    return TRUE; /* the bus has the sentence */
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (self->camera, "src");
+  g_autoptr (GstCaps) offered = gst_pad_query_caps (pad, NULL);
+  g_autoptr (GstCaps) mode = spt_devices_choose_mode (
+      offered, spt_spec_option (self->spec, "input_format"), width, height, num, den);
+  GST_INFO_OBJECT (self->camera, "%s: mode %" GST_PTR_FORMAT, device, mode);
+  g_object_set (self->camera_mode, "caps", mode, NULL);
+  return TRUE;
+}
+
+static void
+start_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+  SptSource *self = source;
+  GError *error = NULL;
+  if (spt_pipeline_start (data, self->camera ? open_camera : NULL, self, &error))
+    g_task_return_boolean (task, TRUE);
+  else
+    g_task_return_error (task, error);
+}
+
+static void
+start_done (GObject *object, GAsyncResult *result, gpointer user_data)
+{
+  SptSource *self = SPT_SOURCE (object);
+  g_autoptr (GError) error = NULL;
+  if (!g_task_propagate_boolean (G_TASK (result), &error) && self->pipeline)
+    self->events.ended (error, self->data);
+}
+
+static void
+force_keyframe (gpointer user_data)
+{
+  SptSource *self = user_data;
+  g_mutex_lock (&self->lock);
+  g_autoptr (GstElement) tap = self->taps[0] ? gst_object_ref (self->taps[0]) : NULL;
+  g_mutex_unlock (&self->lock);
+  if (tap)
+    spt_pipeline_force_keyframe (tap);
+}
+
+/**
+ * spt_source_start:
+ *
+ * Builds the pipeline and starts it in a worker thread (opening a device or a network peer can take
+ * seconds). Errors that are known at once are returned, later ones come by the ended event.
+ */
+gboolean
+spt_source_start (SptSource *self, GError **error)
+{
+  self->pipeline = spt_pipeline_new ("source");
+  gboolean dynamic = self->spec->kind == SPT_SPEC_RTSP;
+  if (!builders[self->spec->kind] (self, error)) {
+    gst_element_set_state (self->pipeline, GST_STATE_NULL);
+    gst_clear_object (&self->pipeline);
+    return FALSE;
+  }
+  self->all_pads = !dynamic;
+  spt_pipeline_watch (self->pipeline, on_ended, self);
+  spt_track_set_keyframe_func (self->tracks[0], force_keyframe, self);
+  g_autoptr (GTask) task = g_task_new (self, NULL, start_done, NULL);
+  g_task_set_task_data (task, gst_object_ref (self->pipeline), gst_object_unref);
+  g_task_run_in_thread (task, start_thread);
+  return TRUE;
+}
+
+static void
+stop_finished (GObject *unused, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  g_task_return_boolean (task, TRUE);
+}
+
+/**
+ * spt_source_stop:
+ * @done: called on the main context when the device or connection is closed
+ *
+ * No event follows. The tracks are flushed; their viewers stay. Idempotent.
+ */
+void
+spt_source_stop (SptSource *self, GAsyncReadyCallback done, gpointer data)
+{
+  GTask *task = g_task_new (self, NULL, done, data);
+  if (!self->pipeline) {
+    g_task_return_boolean (task, TRUE);
+    g_object_unref (task);
+    return;
+  }
+  spt_track_set_keyframe_func (self->tracks[0], NULL, NULL);
+  spt_pipeline_stop (g_steal_pointer (&self->pipeline), stop_finished, task);
+}
+
+gboolean
+spt_source_has_video (SptSource *self)
+{
+  g_mutex_lock (&self->lock);
+  gboolean has = self->taps[0] != NULL;
+  g_mutex_unlock (&self->lock);
+  return has;
+}
+
+gboolean
+spt_source_has_audio (SptSource *self)
+{
+  g_mutex_lock (&self->lock);
+  gboolean has = self->taps[1] != NULL;
+  g_mutex_unlock (&self->lock);
+  return has;
+}
+
+/* (transfer none) (nullable): for the graph. Main context. */
+GstElement *
+spt_source_get_pipeline (SptSource *self)
+{
+  return self->pipeline;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The named thing users see: sources, the tracks they feed, branches, and who is watching. */
+#pragma once
+
+#include "types.h"
+
+typedef enum {
+  SPT_STREAM_IDLE,
+  SPT_STREAM_STARTING,
+  SPT_STREAM_LIVE,
+  SPT_STREAM_STALLED,
+  SPT_STREAM_FAILED,
+  SPT_STREAM_STOPPING,
+} SptStreamState;
+
+/* What a door wants for one viewer. */
+typedef struct {
+  const char *container; /* "mp4", "ts", "mjpeg"; NULL: the elementary stream itself */
+  GstCaps *video;        /* (nullable): narrows what the container takes; needed without one */
+  gboolean no_video, no_audio;
+} SptWant;
+
+/* Who a lease is for; what /api/streams shows as a consumer. */
+typedef struct {
+  const char *format; /* "mp4", "mjpeg" … static */
+  char *remote_addr, *user_agent; /* (nullable) */
+} SptConsumer;
+
+typedef struct {
+  guint linger_ms;    /* how long a source and a branch outlive their last viewer */
+  guint stall_ms;     /* no unit for so long is a failure */
+  guint start_ms;     /* no first unit for so long is a failure */
+} SptStreamTimes;
+
+#define SPT_TYPE_STREAM (spt_stream_get_type ())
+G_DECLARE_FINAL_TYPE (SptStream, spt_stream, SPT, STREAM, GObject)
+
+gboolean spt_stream_name_is_valid (const char *name);
+SptStream *spt_stream_new (const char *name, const SptStreamTimes *times);
+gboolean spt_stream_set_sources (
+    SptStream *self, const char *const *sources, gboolean trusted, GError **error);
+void spt_stream_end (SptStream *self);
+
+void spt_stream_request_async (SptStream *self, const SptWant *want, const SptConsumer *consumer,
+    GCancellable *cancellable, GAsyncReadyCallback callback, gpointer data);
+SptLease *spt_stream_request_finish (SptStream *self, GAsyncResult *result, GError **error);
+SptTrack *spt_lease_get_track (SptLease *lease);
+SptStream *spt_lease_get_stream (SptLease *lease);
+void spt_lease_set_viewer (SptLease *lease, SptViewer *viewer);
+SptViewer *spt_lease_get_viewer (SptLease *lease);
+const SptConsumer *spt_lease_get_consumer (SptLease *lease);
+guint64 spt_lease_get_id (SptLease *lease);
+void spt_lease_free (SptLease *lease);
+
+const char *spt_stream_get_name (SptStream *self);
+const char *const *spt_stream_get_sources (SptStream *self);
+SptStreamState spt_stream_get_state (SptStream *self);
+const char *spt_stream_state_name (SptStreamState state);
+const char *spt_stream_get_reason (SptStream *self);
+gint64 spt_stream_get_since (SptStream *self);
+guint spt_stream_get_retries (SptStream *self);
+guint spt_stream_get_current (SptStream *self);
+SptTrack *spt_stream_get_track (SptStream *self, gboolean audio);
+GList *spt_stream_list_branches (SptStream *self);
+GList *spt_stream_list_leases (SptStream *self);
+GstElement *spt_stream_get_pipeline (SptStream *self);
