@@ -4,7 +4,8 @@
  * wrong never adds up. Audio never gates video: what comes before the first keyframe is left out,
  * and a silent microphone is simply absent.
  *
- * The out track's caps carry the init segment as `streamheader` and the `codecs` string. They change
+ * The out track's caps carry the init segment as `streamheader`, the `codecs` string, and each
+ * track's timescale as `timescale-ID`. They change
  * when the codec or its configuration does; parameter sets travel in band as well, so that one who
  * has the old init segment can go on within the same codec. */
 #include "config.h"
@@ -28,11 +29,9 @@ typedef struct {
   gboolean present;
   SptFmp4Track track;
   GstCaps *caps;            /* the last seen, compared by pointer */
-  GstClockTime origin;      /* running time of decode time 0 */
   guint64 next;             /* decode time that is due, in timescale */
   GstClockTime last_time;   /* running decode time of the last sample */
   guint32 last_duration;    /* in timescale */
-  guint32 samples;          /* audio: samples per unit */
 } Lane;
 
 typedef struct {
@@ -40,9 +39,8 @@ typedef struct {
   Lane lanes[2];
   guint n;
   gboolean audio_only;
-  gboolean broken; /* a codec that cannot be written: nothing more comes */
   SptNalConfig nal;
-  GstClockTime origin;
+  GstClockTime origin; /* running time of decode time 0 */
   guint32 sequence;
   gboolean started;
 } Fragments;
@@ -86,6 +84,9 @@ publish_caps (Fragments *self)
   GST_BUFFER_FLAG_SET (header, GST_BUFFER_FLAG_HEADER);
   g_autoptr (GstCaps) caps = gst_caps_new_simple ("video/mp4", "codecs", G_TYPE_STRING, list,
       "streamheader", GST_TYPE_BUFFER, header, NULL);
+  for (guint i = 0; i < n; i++)
+    gst_caps_set_simple (caps, tracks[i].id == 2 ? "timescale-2" : "timescale-1", G_TYPE_INT,
+        (int) tracks[i].timescale, NULL);
   if (self->lanes[0].track.width)
     gst_caps_set_simple (caps, "width", G_TYPE_INT, (int) self->lanes[0].track.width, "height",
         G_TYPE_INT, (int) self->lanes[0].track.height, NULL);

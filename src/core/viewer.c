@@ -22,11 +22,11 @@ struct _SptViewer {
 
   /* construct-only */
   SptViewerLimits limits;
-  gpointer notify_data;
 
   /* under lock */
   GMutex lock;
   SptViewerNotify notify;
+  gpointer notify_data;
   GArray *queue; /* ring of Entry: [head, len) */
   guint head;
   gsize bytes;
@@ -87,6 +87,22 @@ spt_viewer_new (const SptViewerLimits *limits, SptViewerNotify notify, gpointer 
   self->notify = notify;
   self->notify_data = data;
   return self;
+}
+
+/**
+ * spt_viewer_set_notify:
+ *
+ * Somebody else drains from now on. A notification of the old kind may still be under way; the new
+ * one is called once, so that nothing that is queued is missed.
+ */
+void
+spt_viewer_set_notify (SptViewer *self, SptViewerNotify notify, gpointer data)
+{
+  g_mutex_lock (&self->lock);
+  self->notify = notify;
+  self->notify_data = data;
+  g_mutex_unlock (&self->lock);
+  notify (self, data);
 }
 
 static guint
@@ -244,9 +260,10 @@ spt_viewer_notify (SptViewer *self)
 {
   g_mutex_lock (&self->lock);
   SptViewerNotify notify = self->notify;
+  gpointer data = self->notify_data;
   g_mutex_unlock (&self->lock);
   if (notify)
-    notify (self, self->notify_data);
+    notify (self, data);
 }
 
 /**
@@ -309,9 +326,10 @@ spt_viewer_end (SptViewer *self, const GError *reason)
     self->reason = reason ? g_error_copy (reason) : NULL;
   }
   SptViewerNotify notify = first ? self->notify : NULL;
+  gpointer data = self->notify_data;
   g_mutex_unlock (&self->lock);
   if (notify)
-    notify (self, self->notify_data);
+    notify (self, data);
 }
 
 /**

@@ -33,6 +33,7 @@ typedef void (*SptViewerNotify) (SptViewer *viewer, gpointer data);
 typedef gboolean (*SptViewerTake) (GstSample *unit, guint pad, gpointer data);
 
 SptViewer *spt_viewer_new (const SptViewerLimits *limits, SptViewerNotify notify, gpointer data);
+void spt_viewer_set_notify (SptViewer *self, SptViewerNotify notify, gpointer data);
 GstSample *spt_viewer_pop (SptViewer *self, guint *pad);
 void spt_viewer_drain (SptViewer *self, SptViewerTake take, gpointer data);
 gboolean spt_viewer_has_data (SptViewer *self);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The configuration: YAML files, inline YAML and key=value, read into settings and a list of streams. */
+#pragma once
+
+#include "settings.h"
+
+typedef struct {
+  char *name;
+  char **sources;
+} SptConfigStream;
+
+typedef struct {
+  SptSettings *settings;
+  GPtrArray *streams;  /* of SptConfigStream, in order; a later one of the same name wins */
+  GPtrArray *warnings; /* of char: "FILE:LINE: …" */
+  char *path;          /* (nullable): the first file */
+} SptConfig;
+
+SptConfig *spt_config_new (SptSettings *settings);
+void spt_config_free (SptConfig *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SptConfig, spt_config_free)
+
+gboolean spt_config_add (SptConfig *self, const char *argument, GError **error);
+gboolean spt_config_add_found (SptConfig *self, GError **error);

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Our files log through GStreamer's categories, `spotter-MODULE` each; here they become lines. The rest
+ * of GStreamer is heard from WARNING up only when GST_DEBUG asks for it. */
+#include "config.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <gst/gst.h>
+#include <json-glib/json-glib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "error.h"
+#include "redact.h"
+
+static const SptOption options[] = {
+    {"log.level", SPT_OPTION_STRING, "info", 0, 0, "error, warn, info, debug or trace"},
+    {"log.output", SPT_OPTION_STRING, "stdout", 0, 0, "stdout, stderr or a file"},
+    {"log.out", SPT_OPTION_STRING, "", 0, 0, "the same, as go2rtc's users write it"},
+    {"log.format", SPT_OPTION_STRING, "text", 0, 0, "text or json"},
+};
+
+static FILE *output;
+static gboolean as_json;
+
+static const struct {
+  const char *name;
+  GstDebugLevel level;
+} levels[] = {
+    {"error", GST_LEVEL_ERROR},
+    {"fatal", GST_LEVEL_ERROR},
+    {"warn", GST_LEVEL_WARNING},
+    {"warning", GST_LEVEL_WARNING},
+    {"info", GST_LEVEL_INFO},
+    {"debug", GST_LEVEL_DEBUG},
+    {"trace", GST_LEVEL_LOG},
+};
+
+static const char *
+short_name (GstDebugLevel level)
+{
+  switch (level) {
+  case GST_LEVEL_ERROR:
+    return "ERR";
+  case GST_LEVEL_WARNING:
+    return "WRN";
+  case GST_LEVEL_INFO:
+    return "INF";
+  case GST_LEVEL_DEBUG:
+    return "DBG";
+  default:
+    return "TRC";
+  }
+}
+
+static void
+on_line (GstDebugCategory *category, GstDebugLevel level, const char *file, const char *function,
+    int line, GObject *object, GstDebugMessage *message, gpointer data)
+{
+  const char *name = gst_debug_category_get_name (category);
+  if (!g_str_has_prefix (name, "spotter-"))
+    return;
+  g_autoptr (GDateTime) now = g_date_time_new_now_local ();
+  g_autofree char *text = spt_redact (gst_debug_message_get (message));
+  g_strdelimit (text, "\r\n", ' ');
+  if (as_json) {
+    g_autoptr (JsonNode) node = json_node_init_string (json_node_alloc (), text);
+    g_autofree char *quoted = json_to_string (node, FALSE);
+    fprintf (output,
+        "{\"time\":%" G_GINT64_FORMAT ",\"level\":\"%s\",\"module\":\"%s\",\"message\":%s}\n",
+        g_get_real_time () / 1000, short_name (level), name + strlen ("spotter-"), quoted);
+  } else {
+    fprintf (output, "%02d:%02d:%02d.%03d %s [%s] %s\n", g_date_time_get_hour (now),
+        g_date_time_get_minute (now), g_date_time_get_second (now),
+        g_date_time_get_microsecond (now) / 1000, short_name (level), name + strlen ("spotter-"),
+        text);
+  }
+  fflush (output);
+}
+
+void
+spt_log_declare_options (SptSettings *settings)
+{
+  spt_settings_declare (settings, options, G_N_ELEMENTS (options));
+}
+
+/* From here on our categories print at INFO. Without GST_DEBUG nothing else does. */
+void
+spt_log_start (void)
+{
+  output = stdout;
+  if (!g_getenv ("GST_DEBUG"))
+    gst_debug_remove_log_function (gst_debug_log_default);
+  gst_debug_add_log_function (on_line, NULL, NULL);
+  gst_debug_set_threshold_for_name ("spotter-*", GST_LEVEL_INFO);
+}
+
+static gboolean
+open_output (const char *name, GError **error)
+{
+  if (g_str_equal (name, "stdout"))
+    output = stdout;
+  else if (g_str_equal (name, "stderr"))
+    output = stderr;
+  else
+    output = fopen (name, "ae");
+  if (output)
+    return TRUE;
+  output = stdout;
+  g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID, "log.output: %s cannot be written: %s", name,
+      g_strerror (errno));
+  return FALSE;
+}
+
+gboolean
+spt_log_configure (SptSettings *settings, GError **error)
+{
+  const char *level = spt_settings_string (settings, "log.level");
+  const char *out = spt_settings_string (settings, "log.out");
+  as_json = g_str_equal (spt_settings_string (settings, "log.format"), "json");
+  if (!open_output (*out ? out : spt_settings_string (settings, "log.output"), error))
+    return FALSE;
+  for (guint i = 0; i < G_N_ELEMENTS (levels); i++)
+    if (g_ascii_strcasecmp (level, levels[i].name) == 0) {
+      gst_debug_set_threshold_for_name ("spotter-*", levels[i].level);
+      return TRUE;
+    }
+  g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID,
+      "log.level is '%s'; it must be error, warn, info, debug or trace", level);
+  return FALSE;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "server.h"
+
+#include <glib-unix.h>
+#include <gst/gst.h>
+
+#include "api.h"
+#include "auth.h"
+#include "config-file.h"
+#include "doors-table.h"
+#include "error.h"
+#include "log.h"
+#include "pipeline.h"
+#include "store.h"
+#include "web.h"
+
+/* A socket that takes nothing for so long is cut (design.md 7). */
+#define STALL_MS 15000
+
+static const SptOption options[] = {
+    {"app.state", SPT_OPTION_STRING, "", 0, 0,
+        "file that keeps what the API adds; empty: streams.yaml in the state directory"},
+};
+
+GST_DEBUG_CATEGORY_STATIC (spotter_app);
+#define GST_CAT_DEFAULT spotter_app
+
+struct _SptServer {
+  GMainLoop *loop;
+  SptSettings *settings;
+  SptConfig *config;
+  GHashTable *configured; /* names of streams that the configuration has */
+  SptAuth *auth;
+  SptHost host;
+  SptStore *store;
+  SptApi *api;
+  gpointer *doors;
+  guint signal_ids[2];
+};
+
+static SptSettings *
+declare (void)
+{
+  SptSettings *settings = spt_settings_new ();
+  spt_settings_declare (settings, options, G_N_ELEMENTS (options));
+  spt_log_declare_options (settings);
+  spt_http_declare_options (settings);
+  spt_auth_declare_options (settings);
+  spt_streams_declare_options (settings);
+  for (guint i = 0; i < spt_n_outputs; i++)
+    spt_settings_declare (settings, spt_outputs[i]->options, spt_outputs[i]->n_options);
+  return settings;
+}
+
+/* (transfer full): every option with its default, for --help */
+char *
+spt_server_describe_options (void)
+{
+  g_autoptr (SptSettings) settings = declare ();
+  return spt_settings_describe (settings);
+}
+
+static gboolean
+read_config (SptServer *self, const SptServerOptions *how, GError **error)
+{
+  gboolean ok = TRUE;
+  if (how->configs && how->configs[0])
+    for (guint i = 0; ok && how->configs[i]; i++)
+      ok = spt_config_add (self->config, how->configs[i], error);
+  else if (!how->launch)
+    ok = spt_config_add_found (self->config, error);
+  if (ok && how->listen) {
+    const char *values[] = {how->listen, NULL};
+    ok = spt_settings_set (self->settings, "api.listen", values, error);
+  }
+  return ok && spt_log_configure (self->settings, error);
+}
+
+static gboolean
+put (SptServer *self, const char *name, const char *const *sources, const char *where, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  if (spt_streams_put (self->host.streams, name, sources, TRUE, &local))
+    return TRUE;
+  g_set_error (
+      error, SPT_ERROR, SPT_ERROR_INVALID, "the stream %s in %s: %s", name, where, local->message);
+  return FALSE;
+}
+
+static void
+put_stored (const char *name, const char *const *sources, gpointer data)
+{
+  SptServer *self = data;
+  g_autoptr (GError) error = NULL;
+  if (!sources)
+    spt_streams_remove (self->host.streams, name, NULL);
+  else if (!put (self, name, sources, "the state file", &error))
+    GST_WARNING ("%s", error->message);
+}
+
+static gboolean
+add_streams (SptServer *self, const SptServerOptions *how, GError **error)
+{
+  for (guint i = 0; i < self->config->streams->len; i++) {
+    SptConfigStream *stream = g_ptr_array_index (self->config->streams, i);
+    if (!put (self, stream->name, (const char *const *) stream->sources, "the configuration", error))
+      return FALSE;
+    g_hash_table_add (self->configured, g_strdup (stream->name));
+  }
+  if (how->launch) {
+    g_autofree char *source = g_strconcat ("gst:", how->launch, NULL);
+    const char *sources[] = {source, NULL};
+    self->store = spt_store_new (NULL);
+    return put (self, how->name, sources, "the command line", error);
+  }
+  const char *path = spt_settings_string (self->settings, "app.state");
+  g_autofree char *fallback = *path ? NULL : spt_store_default_path ();
+  self->store = spt_store_new (*path ? path : fallback);
+  if (!spt_store_load (self->store, error))
+    return FALSE;
+  spt_store_foreach (self->store, put_stored, self);
+  return TRUE;
+}
+
+static gboolean
+start_doors (SptServer *self, GError **error)
+{
+  self->doors = g_new0 (gpointer, spt_n_outputs);
+  for (guint i = 0; i < spt_n_outputs; i++) {
+    self->doors[i] = spt_outputs[i]->start (&self->host, error);
+    if (!self->doors[i])
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+on_signal (gpointer data)
+{
+  SptServer *self = data;
+  spt_server_quit (self);
+  return G_SOURCE_CONTINUE;
+}
+
+/**
+ * spt_server_new:
+ *
+ * Reads the configuration, opens the doors. No camera is opened.
+ *
+ * Returns: (nullable): NULL and a sentence when it cannot start
+ */
+SptServer *
+spt_server_new (const SptServerOptions *how, GError **error)
+{
+  SptServer *self = g_new0 (SptServer, 1);
+  GST_DEBUG_CATEGORY_INIT (spotter_app, "spotter-app", 0, "application");
+  self->loop = g_main_loop_new (NULL, FALSE);
+  self->settings = declare ();
+  self->config = spt_config_new (self->settings);
+  self->configured = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  if (!read_config (self, how, error)) {
+    spt_server_free (self);
+    return NULL;
+  }
+  for (guint i = 0; i < self->config->warnings->len; i++)
+    GST_WARNING ("%s", (char *) g_ptr_array_index (self->config->warnings, i));
+  self->auth = spt_auth_new (self->settings);
+  self->host = (SptHost){.settings = self->settings,
+      .streams = spt_streams_new (self->settings),
+      .http = spt_http_new (self->settings, self->auth),
+      .sender = spt_sender_new (STALL_MS)};
+  if (!add_streams (self, how, error)) {
+    spt_server_free (self);
+    return NULL;
+  }
+  SptApiContext context = {self->config->path, self->configured};
+  self->api = spt_api_new (&self->host, self->store, &context);
+  spt_web_start (&self->host);
+  if (!start_doors (self, error) || !spt_http_listen (self->host.http, error)) {
+    spt_server_free (self);
+    return NULL;
+  }
+  self->signal_ids[0] = g_unix_signal_add (SIGTERM, on_signal, self);
+  self->signal_ids[1] = g_unix_signal_add (SIGINT, on_signal, self);
+  return self;
+}
+
+/* Serves until spt_server_quit() or SIGTERM, SIGINT. */
+void
+spt_server_run (SptServer *self)
+{
+  g_main_loop_run (self->loop);
+}
+
+void
+spt_server_quit (SptServer *self)
+{
+  GST_INFO ("stopping");
+  g_main_loop_quit (self->loop);
+}
+
+/* Safe after a start that failed half way. */
+void
+spt_server_free (SptServer *self)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (self->signal_ids); i++)
+    g_clear_handle_id (&self->signal_ids[i], g_source_remove);
+  g_clear_pointer (&self->api, spt_api_free);
+  if (self->host.http)
+    spt_http_stop (self->host.http);
+  if (self->host.sender)
+    spt_sender_stop (self->host.sender);
+  while (self->host.sender && spt_sender_count (self->host.sender))
+    g_main_context_iteration (NULL, TRUE);
+  for (guint i = spt_n_outputs; self->doors && i-- > 0;)
+    if (self->doors[i] && spt_outputs[i]->stop)
+      spt_outputs[i]->stop (self->doors[i]);
+  g_free (self->doors);
+  if (self->host.streams)
+    spt_streams_stop (self->host.streams);
+  spt_pipeline_wait_stopped ();
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  g_clear_object (&self->host.sender);
+  g_clear_object (&self->host.http);
+  g_clear_object (&self->host.streams);
+  g_clear_pointer (&self->store, spt_store_free);
+  g_clear_pointer (&self->auth, spt_auth_free);
+  g_hash_table_unref (self->configured);
+  spt_config_free (self->config);
+  spt_settings_unref (self->settings);
+  g_main_loop_unref (self->loop);
+  g_free (self);
+}
