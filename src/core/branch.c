@@ -45,7 +45,7 @@ static const SptContainer containers[] = {
     /* latency: how long a picture may wait for sound of its time */
     {"ts", "video/mpegts", BROWSER_H264 "; video/x-h265",
         "audio/mpeg, mpegversion=4, stream-format=raw; audio/x-opus", NULL,
-        "mpegtsmux name=mux latency=30000000 ! video/mpegts, systemstream=true, packetsize=188"},
+        "mpegtsmux name=mux latency=30000000"},
 };
 
 struct _SptBranch {

@@ -11,17 +11,19 @@
 #define MAX_STEPS 2
 
 #define I420 "videoconvert ! video/x-raw, format=I420 ! "
-#define H264_OUT " ! h264parse config-interval=-1 ! video/x-h264, stream-format=byte-stream, alignment=au"
+#define H264_OUT                                                                                   \
+  " ! h264parse config-interval=-1 ! "                                                             \
+  "capsfilter caps=\"video/x-h264, stream-format=byte-stream, alignment=au\""
 
 static const SptCandidate h264_decoders[] = {
-    {"vah264dec", "vah264dec ! vapostproc ! video/x-raw"},
-    {"v4l2h264dec", "v4l2h264dec ! videoconvert ! video/x-raw"},
+    {"vah264dec", "vah264dec ! vapostproc ! capsfilter caps=video/x-raw"},
+    {"v4l2h264dec", "v4l2h264dec ! videoconvert"},
     {"avdec_h264", "avdec_h264"},
     {"openh264dec", "openh264dec"},
     {NULL, NULL},
 };
 static const SptCandidate h265_decoders[] = {
-    {"vah265dec", "vah265dec ! vapostproc ! video/x-raw"},
+    {"vah265dec", "vah265dec ! vapostproc ! capsfilter caps=video/x-raw"},
     {"avdec_h265", "avdec_h265"},
     {NULL, NULL},
 };
@@ -47,7 +49,8 @@ static const SptCandidate h264_encoders[] = {
 static const SptCandidate jpeg_encoders[] = {
     {"jpegenc", I420 "jpegenc quality=80"}, {NULL, NULL}};
 
-#define AAC_OUT " ! aacparse ! audio/mpeg, mpegversion=4, stream-format=raw"
+#define AAC_OUT                                                                                    \
+  " ! aacparse ! capsfilter caps=\"audio/mpeg, mpegversion=4, stream-format=raw\""
 static const SptCandidate aac_encoders[] = {
     {"fdkaacenc", "audioconvert ! audioresample ! fdkaacenc" AAC_OUT},
     {"avenc_aac", "audioconvert ! audioresample ! avenc_aac" AAC_OUT},

@@ -270,23 +270,25 @@ lease_new (SptRequest *request, SptStream *stream)
 SptLease *
 spt_request_finish (SptRequest *self, SptStream *stream)
 {
-  SptLease *lease = NULL;
   if (self->error) {
-    g_task_return_error (self->task, g_steal_pointer (&self->error));
-  } else {
-    lease = lease_new (self, stream);
-    g_task_return_pointer (self->task, lease, (GDestroyNotify) spt_lease_free);
+    g_autoptr (GError) error = g_steal_pointer (&self->error);
+    spt_request_fail (self, error);
+    return NULL;
   }
+  g_autoptr (GTask) task = g_object_ref (self->task);
+  SptLease *lease = lease_new (self, stream);
   request_free (self);
+  g_task_return_pointer (task, lease, (GDestroyNotify) spt_lease_free);
   return lease;
 }
 
-/* Answers with @error and frees the request. */
+/* Answers with @error and frees the request: first, because whoever is answered may cancel. */
 void
 spt_request_fail (SptRequest *self, const GError *error)
 {
-  g_task_return_error (self->task, g_error_copy (error));
+  g_autoptr (GTask) task = g_object_ref (self->task);
   request_free (self);
+  g_task_return_error (task, g_error_copy (error));
 }
 
 /* ---- leases ------------------------------------------------------------------------------- */

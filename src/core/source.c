@@ -219,6 +219,23 @@ link_chain (GPtrArray *chain, GstPad *pad)
     GST_WARNING_OBJECT (pad, "could not be linked");
 }
 
+/* A parsebin adds all its pads before it lets data through, and never says "no-more-pads": the first
+ * buffer on any of them says it. */
+static GstPadProbeReturn
+on_parser_done (GstPad *pad, GstPadProbeInfo *info, gpointer user_data)
+{
+  SptSource *self = user_data;
+  g_autoptr (GstObject) parsebin = gst_object_get_parent (GST_OBJECT (pad));
+  g_mutex_lock (&self->lock);
+  if (parsebin && !g_object_get_data (G_OBJECT (parsebin), "spt-done")) {
+    g_object_set_data (G_OBJECT (parsebin), "spt-done", parsebin);
+    self->parsers--;
+  }
+  g_mutex_unlock (&self->lock);
+  check_complete (self);
+  return GST_PAD_PROBE_REMOVE;
+}
+
 static void
 on_parsed_pad (GstElement *parsebin, GstPad *pad, gpointer user_data)
 {
@@ -232,6 +249,7 @@ on_parsed_pad (GstElement *parsebin, GstPad *pad, gpointer user_data)
   gboolean audio = g_str_has_prefix (name, "audio/");
   gboolean video = g_str_has_prefix (name, "video/") || g_str_has_prefix (name, "image/");
   g_autoptr (GPtrArray) chain = g_ptr_array_new ();
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, on_parser_done, self, NULL);
 
   g_mutex_lock (&self->lock);
   gboolean wanted = (audio || video) && !self->taps[audio];
@@ -252,17 +270,6 @@ on_parsed_pad (GstElement *parsebin, GstPad *pad, gpointer user_data)
   link_chain (chain, pad);
 }
 
-static void
-on_parser_done (GstElement *parsebin, gpointer user_data)
-{
-  SptSource *self = user_data;
-  g_mutex_lock (&self->lock);
-  if (self->parsers)
-    self->parsers--;
-  g_mutex_unlock (&self->lock);
-  check_complete (self);
-}
-
 /* A pad with anything on it: RTP, a container, an elementary stream, raw pictures. */
 static void
 add_pad (SptSource *self, GstPad *pad)
@@ -272,7 +279,6 @@ add_pad (SptSource *self, GstPad *pad)
   self->parsers++;
   g_mutex_unlock (&self->lock);
   g_signal_connect_object (parsebin, "pad-added", G_CALLBACK (on_parsed_pad), self, 0);
-  g_signal_connect_object (parsebin, "no-more-pads", G_CALLBACK (on_parser_done), self, 0);
   g_autoptr (GstPad) sink = gst_element_get_static_pad (parsebin, "sink");
   gst_element_sync_state_with_parent (parsebin);
   if (GST_PAD_LINK_FAILED (gst_pad_link (pad, sink)))
