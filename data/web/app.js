@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The page of all streams: a card each, with a moving picture while it can be seen.
+
+import {addStream, getInfo, listStreams, removeStream} from './api.js';
+
+const REFRESH_MS = 2000;
+
+const $ = selector => document.querySelector(selector);
+
+/** @type {Map<string, HTMLElement>} */
+const cards = new Map();
+
+const ADDRESSES = [
+  ['MP4', 'stream.mp4'],
+  ['MJPEG', 'stream.mjpeg'],
+  ['TS', 'stream.ts'],
+  ['Picture', 'api/frame.jpeg'],
+];
+
+const address = (path, name) =>
+  new URL(`${path}?src=${encodeURIComponent(name)}`, document.baseURI).href;
+
+// A picture that nobody sees is not asked for: the connection closes when the card leaves the view.
+const visible = new IntersectionObserver(entries => {
+  for (const {target, isIntersecting} of entries)
+    play(target, isIntersecting && !document.hidden);
+});
+
+/**
+ * @param {HTMLImageElement} img
+ * @param {boolean} on
+ */
+function play(img, on) {
+  img.dataset.on = on ? '1' : '';
+  if (on)
+    img.src = `${address('stream.mjpeg', img.dataset.name)}&t=${Date.now()}`;
+  else
+    img.removeAttribute('src');
+}
+
+function copyButton(label, text) {
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.className = 'copy';
+  button.textContent = label;
+  button.title = `Copy ${text}`;
+  button.addEventListener('click', async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = 'Copied';
+    } catch {
+      button.textContent = 'Not allowed here';
+    }
+    setTimeout(() => { button.textContent = label; }, 1500);
+  });
+  return button;
+}
+
+function makeCard(name) {
+  const card = $('#card').content.firstElementChild.cloneNode(true);
+  const img = card.querySelector('img');
+  card.querySelector('h2').textContent = name;
+  card.querySelector('.picture').href = address('stream.mp4', name);
+  img.alt = `Live picture of ${name}`;
+  img.dataset.name = name;
+  // A source that failed is tried again by the server; ask again when it may be back.
+  img.addEventListener('error', () => {
+    if (img.dataset.on)
+      setTimeout(() => img.dataset.on && play(img, true), 3000);
+  });
+  const nav = card.querySelector('nav');
+  for (const [label, path] of ADDRESSES) {
+    const link = document.createElement('a');
+    link.href = address(path, name);
+    link.textContent = label;
+    nav.append(link, copyButton('copy', link.href));
+  }
+  card.querySelector('.remove').addEventListener('click', () => remove(name));
+  visible.observe(img);
+  return card;
+}
+
+async function remove(name) {
+  if (!confirm(`Remove the stream ${name}? Its viewers will be disconnected.`))
+    return;
+  try {
+    await removeStream(name);
+    say('');
+  } catch (error) {
+    say(error.message);
+  }
+  await refresh();
+}
+
+function say(sentence) {
+  $('#sentence').textContent = sentence;
+}
+
+function update(card, stream) {
+  const viewers = stream.consumers?.length ?? 0;
+  const state = card.querySelector('.state');
+  state.dataset.state = stream.state;
+  state.textContent = `${stream.state} · ${viewers} ${viewers === 1 ? 'viewer' : 'viewers'}` +
+    (stream.reason ? ` · ${stream.reason}` : '');
+  card.querySelector('.source').textContent = stream.src;
+}
+
+async function refresh() {
+  let streams;
+  try {
+    streams = await listStreams();
+  } catch (error) {
+    $('#server').textContent = `No answer from the server: ${error.message}`;
+    return;
+  }
+  $('#server').textContent = '';
+  for (const [name, card] of cards) {
+    if (name in streams)
+      continue;
+    visible.unobserve(card.querySelector('img'));
+    play(card.querySelector('img'), false);
+    card.remove();
+    cards.delete(name);
+  }
+  for (const [name, stream] of Object.entries(streams)) {
+    if (!cards.has(name)) {
+      cards.set(name, makeCard(name));
+      $('#streams').append(cards.get(name));
+    }
+    update(cards.get(name), stream);
+  }
+  $('#none').hidden = cards.size > 0;
+}
+
+$('#add').addEventListener('submit', async event => {
+  event.preventDefault();
+  const form = event.target;
+  try {
+    await addStream(form.elements.name.value.trim(), form.elements.src.value.trim());
+    form.reset();
+    say('');
+  } catch (error) {
+    say(error.message);
+  }
+  await refresh();
+});
+
+document.addEventListener('visibilitychange', () => {
+  for (const card of cards.values()) {
+    const img = card.querySelector('img');
+    visible.unobserve(img);
+    visible.observe(img);
+  }
+});
+
+const info = await getInfo().catch(() => null);
+if (info)
+  document.title = `Spotter ${info.spotter_version}`;
+await refresh();
+setInterval(() => document.hidden || refresh(), REFRESH_MS);

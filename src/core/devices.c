@@ -117,9 +117,8 @@ fix_near (GstStructure *mode, int width, int height, int num, int den)
   gst_structure_get_fraction (mode, "framerate", &n, &d);
   double fps = d ? (double) n / d : 0;
   double want = num ? (double) num / den : 30;
-  double slow = fps > 0 && fps < want ? 2 : 1;
   return distance (w, width ? width : 1280) + distance (h, height ? height : 720) +
-         slow * distance (fps, want);
+         distance (fps, want);
 }
 
 /**

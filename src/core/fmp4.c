@@ -7,8 +7,9 @@
 
 #include "fmp4.h"
 
-#include <gst/gst.h>
 #include <string.h>
+
+#include "bytes.h"
 
 /* ISO/IEC 14496-12, 8.8.3.1: sample_depends_on, sample_is_non_sync_sample */
 #define FLAGS_KEYFRAME 0x02000000u
@@ -59,7 +60,7 @@ open_full (Box *box, const char *type, guint version, guint32 flags)
 static void
 close_box (Box *box, guint start)
 {
-  GST_WRITE_UINT32_BE (box->data + start, box->len - start);
+  spt_put_be32 (box->data + start, box->len - start);
 }
 
 static void
@@ -200,9 +201,9 @@ put_dops (Box *box, const SptFmp4Track *track)
   guint dops = open_box (box, "dOps");
   put_uint (box, 1, 0);
   put_uint (box, 1, track->channels);
-  put_uint (box, 2, known ? GST_READ_UINT16_LE (head + 2) : 312);
-  put_uint (box, 4, known ? GST_READ_UINT32_LE (head + 4) : track->rate);
-  put_uint (box, 2, known ? GST_READ_UINT16_LE (head + 8) : 0);
+  put_uint (box, 2, known ? head[2] | (guint) head[3] << 8 : 312);
+  put_uint (box, 4, known ? GUINT32_SWAP_LE_BE (spt_get_be32 (head + 4)) : track->rate);
+  put_uint (box, 2, known ? head[8] | (guint) head[9] << 8 : 0);
   guint mapping = known ? head[10] : 0;
   put_uint (box, 1, mapping);
   if (mapping)
@@ -315,7 +316,7 @@ enum { AT_TRACK = 44, AT_TIME = 60, MOOF_SIZE = 104 };
 static guint8 *
 word (guint8 *at, guint32 value)
 {
-  GST_WRITE_UINT32_BE (at, value);
+  spt_put_be32 (at, value);
   return at + 4;
 }
 
@@ -346,7 +347,7 @@ spt_fmp4_head (const SptFmp4Sample *sample, guint8 head[SPT_FMP4_HEAD_SIZE])
   at = word (at, sample->track);
   at = box_head (at, 20, "tfdt");
   at = word (at, 0x01000000);
-  GST_WRITE_UINT64_BE (at, sample->decode_time);
+  spt_put_be64 (at, sample->decode_time);
   at = box_head (at + 8, 36, "trun");
   at = word (at, 0x01000f01); /* version 1; data offset, duration, size, flags, composition */
   at = word (at, 1);
@@ -362,17 +363,17 @@ spt_fmp4_head (const SptFmp4Sample *sample, guint8 head[SPT_FMP4_HEAD_SIZE])
 guint32
 spt_fmp4_head_track (const guint8 *head)
 {
-  return GST_READ_UINT32_BE (head + AT_TRACK);
+  return spt_get_be32 (head + AT_TRACK);
 }
 
 guint64
 spt_fmp4_head_time (const guint8 *head)
 {
-  return GST_READ_UINT64_BE (head + AT_TIME);
+  return spt_get_be64 (head + AT_TIME);
 }
 
 void
 spt_fmp4_head_set_time (guint8 *head, guint64 decode_time)
 {
-  GST_WRITE_UINT64_BE (head + AT_TIME, decode_time);
+  spt_put_be64 (head + AT_TIME, decode_time);
 }

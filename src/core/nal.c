@@ -9,6 +9,8 @@
 #include <gst/base/gstbitreader.h>
 #include <string.h>
 
+#include "bytes.h"
+
 /* nal_unit_type: ITU-T H.264 table 7-1, H.265 table 7-1 */
 enum { H264_SPS = 7, H264_PPS = 8, H264_AUD = 9 };
 enum { H265_VPS = 32, H265_SPS = 33, H265_PPS = 34, H265_AUD = 35 };
@@ -134,7 +136,7 @@ spt_nal_to_lengths (gboolean hevc, const guint8 *data, gsize size, guint8 *out, 
     if (out) {
       if (total + 4 + length > out_size)
         break;
-      GST_WRITE_UINT32_BE (out + total, length);
+      spt_put_be32 (out + total, length);
       memcpy (out + total + 4, nal, length);
     }
     total += 4 + length;
@@ -302,7 +304,7 @@ spt_nal_codec_string (const SptNalConfig *self)
   if (sps->len < 15)
     return g_strdup ("hvc1");
   const guint8 *p = sps->data + 3;
-  guint32 compatibility = GST_READ_UINT32_BE (p + 1), reversed = 0;
+  guint32 compatibility = spt_get_be32 (p + 1), reversed = 0;
   for (guint i = 0; i < 32; i++)
     reversed |= ((compatibility >> i) & 1u) << (31 - i);
   static const char *const spaces[] = {"", "A", "B", "C"};

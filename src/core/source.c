@@ -33,7 +33,10 @@ struct _SptSource {
   SptSourceEvents events;
   gpointer data;
 
-  /* set before the pipeline starts */
+  /* main context */
+  gboolean running;
+
+  /* set before the pipeline starts; kept until the end, because streaming threads add to it */
   GstElement *pipeline;
   GstElement *camera; /* v4l2src, whose mode is chosen when it is open */
   GstElement *camera_mode;
@@ -70,7 +73,8 @@ static void
 spt_source_finalize (GObject *object)
 {
   SptSource *self = SPT_SOURCE (object);
-  g_assert (!self->pipeline);
+  g_assert (!self->running);
+  gst_clear_object (&self->pipeline);
   spt_spec_unref (self->spec);
   g_clear_object (&self->tracks[0]);
   g_clear_object (&self->tracks[1]);
@@ -113,7 +117,7 @@ static gboolean
 complete_on_main (gpointer user_data)
 {
   SptSource *self = user_data;
-  if (self->pipeline)
+  if (self->running)
     self->events.complete (self->data);
   return G_SOURCE_REMOVE;
 }
@@ -558,7 +562,7 @@ start_done (GObject *object, GAsyncResult *result, gpointer user_data)
 {
   SptSource *self = SPT_SOURCE (object);
   g_autoptr (GError) error = NULL;
-  if (!g_task_propagate_boolean (G_TASK (result), &error) && self->pipeline)
+  if (!g_task_propagate_boolean (G_TASK (result), &error) && self->running)
     self->events.ended (error, self->data);
 }
 
@@ -586,9 +590,9 @@ spt_source_start (SptSource *self, GError **error)
   gboolean dynamic = self->spec->kind == SPT_SPEC_RTSP;
   if (!builders[self->spec->kind] (self, error)) {
     gst_element_set_state (self->pipeline, GST_STATE_NULL);
-    gst_clear_object (&self->pipeline);
     return FALSE;
   }
+  self->running = TRUE;
   self->all_pads = !dynamic;
   spt_pipeline_watch (self->pipeline, on_ended, self);
   spt_track_set_keyframe_func (self->tracks[0], force_keyframe, self);
@@ -615,13 +619,14 @@ void
 spt_source_stop (SptSource *self, GAsyncReadyCallback done, gpointer data)
 {
   GTask *task = g_task_new (self, NULL, done, data);
-  if (!self->pipeline) {
+  if (!self->running) {
     g_task_return_boolean (task, TRUE);
     g_object_unref (task);
     return;
   }
   spt_track_set_keyframe_func (self->tracks[0], NULL, NULL);
-  spt_pipeline_stop (g_steal_pointer (&self->pipeline), stop_finished, task);
+  self->running = FALSE;
+  spt_pipeline_stop (gst_object_ref (self->pipeline), stop_finished, task);
 }
 
 gboolean
@@ -646,5 +651,5 @@ spt_source_has_audio (SptSource *self)
 GstElement *
 spt_source_get_pipeline (SptSource *self)
 {
-  return self->pipeline;
+  return self->running ? self->pipeline : NULL;
 }

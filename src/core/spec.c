@@ -3,6 +3,7 @@
 
 #include "spec.h"
 
+#include <gst/video/video.h>
 #include <string.h>
 
 #include "error.h"
@@ -330,7 +331,7 @@ spt_spec_framerate (const SptSpec *self, int *num, int *den, GError **error)
         "source not supported: framerate '%s' is not a number of frames per second", text);
     return FALSE;
   }
-  gst_util_double_to_fraction (rate / divisor, num, den);
+  gst_video_guess_framerate ((GstClockTime) (GST_SECOND * divisor / rate), num, den);
   return TRUE;
 }
 

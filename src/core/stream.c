@@ -46,6 +46,7 @@ struct _SptStream {
   guint current; /* index of the alternative in use */
   SptStreamState state;
   char *reason;
+  char *failure; /* why the last try failed; still told when nobody wants the stream any more */
   gint64 since; /* wall clock µs of the last change of state */
   guint retries;
 
@@ -204,6 +205,7 @@ check_live (SptStream *self)
     return;
   }
   self->retries = 0;
+  g_clear_pointer (&self->failure, g_free);
   set_state (self, SPT_STREAM_LIVE, NULL);
 }
 
@@ -255,7 +257,7 @@ on_source_closed (GObject *object, GAsyncResult *result, gpointer user_data)
     self->wanted = FALSE;
     start (self);
   } else if (self->state == SPT_STREAM_STOPPING) {
-    set_state (self, SPT_STREAM_IDLE, NULL);
+    set_state (self, SPT_STREAM_IDLE, self->failure);
   }
 }
 
@@ -302,6 +304,8 @@ fail (SptStream *self, const GError *error)
     return;
   }
   self->current = 0;
+  g_free (self->failure);
+  self->failure = g_strdup (error->message);
   set_state (self, SPT_STREAM_FAILED, error->message);
   g_autofree char *safe = spt_redact (error->message);
   g_autoptr (GError) reason = g_error_new_literal (error->domain, error->code, safe);
@@ -415,7 +419,7 @@ stop (SptStream *self, const char *reason)
   if (self->state != SPT_STREAM_STOPPING)
     set_state (self, SPT_STREAM_STOPPING, reason);
   if (!self->closing)
-    set_state (self, SPT_STREAM_IDLE, NULL);
+    set_state (self, SPT_STREAM_IDLE, self->failure);
 }
 
 static gboolean
@@ -525,6 +529,7 @@ spt_stream_finalize (GObject *object)
   }
   g_ptr_array_unref (self->specs);
   g_strfreev (self->sources);
+  g_free (self->failure);
   g_free (self->reason);
   g_free (self->name);
   G_OBJECT_CLASS (spt_stream_parent_class)->finalize (object);

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* An RTSP camera in a process of its own, to be started, watched, killed and restarted by tests.
+ * Prints "ready PORT"; then a line for each client that connects and leaves.
+ *
+ *   rtsp-camera [--port N] [--gop SECONDS] [--kbps N] [--size WxH] [--codec h264|h265] [--no-audio] */
+#include <gst/rtsp-server/rtsp-server.h>
+#include <stdio.h>
+
+static int port, gop = 1, kbps = 2000;
+static char *size, *codec;
+static gboolean no_audio;
+
+static void
+on_closed (GstRTSPClient *client, gpointer data)
+{
+  printf ("closed\n");
+  fflush (stdout);
+}
+
+static void
+on_client (GstRTSPServer *server, GstRTSPClient *client, gpointer data)
+{
+  printf ("client\n");
+  fflush (stdout);
+  g_signal_connect (client, "closed", G_CALLBACK (on_closed), NULL);
+}
+
+static char *
+launch (void)
+{
+  int width = 640, height = 360;
+  if (size)
+    sscanf (size, "%dx%d", &width, &height);
+  gboolean hevc = g_strcmp0 (codec, "h265") == 0;
+  g_autofree char *encoder =
+      hevc ? g_strdup_printf ("x265enc tune=zerolatency speed-preset=ultrafast bitrate=%d key-int-max=%d", kbps, gop * 30)
+           : g_strdup_printf ("x264enc tune=zerolatency speed-preset=ultrafast bitrate=%d key-int-max=%d "
+                              "option-string=scenecut=0:nal-hrd=cbr:force-cfr=1 vbv-buf-capacity=500",
+                 kbps, gop * 30);
+  return g_strdup_printf (
+      "( videotestsrc is-live=true pattern=snow ! video/x-raw,format=I420,width=%d,height=%d,framerate=30/1 ! "
+      "%s ! rtph26%cpay name=pay0 pt=96 config-interval=-1 %s)",
+      width, height, encoder, hevc ? '5' : '4',
+      no_audio ? ""
+               : "audiotestsrc is-live=true volume=0.1 ! audio/x-raw,rate=48000,channels=1 ! avenc_aac ! "
+                 "aacparse ! rtpmp4gpay name=pay1 pt=97 ");
+}
+
+int
+main (int argc, char **argv)
+{
+  const GOptionEntry entries[] = {
+      {"port", 0, 0, G_OPTION_ARG_INT, &port, NULL, NULL},
+      {"gop", 0, 0, G_OPTION_ARG_INT, &gop, NULL, NULL},
+      {"kbps", 0, 0, G_OPTION_ARG_INT, &kbps, NULL, NULL},
+      {"size", 0, 0, G_OPTION_ARG_STRING, &size, NULL, NULL},
+      {"codec", 0, 0, G_OPTION_ARG_STRING, &codec, NULL, NULL},
+      {"no-audio", 0, 0, G_OPTION_ARG_NONE, &no_audio, NULL, NULL},
+      {NULL},
+  };
+  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
+  g_option_context_add_main_entries (context, entries, NULL);
+  if (!g_option_context_parse (context, &argc, &argv, NULL))
+    return 64;
+  gst_init (NULL, NULL);
+  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
+  g_autoptr (GstRTSPServer) server = gst_rtsp_server_new ();
+  g_autoptr (GstRTSPMountPoints) mounts = gst_rtsp_server_get_mount_points (server);
+  GstRTSPMediaFactory *factory = gst_rtsp_media_factory_new ();
+  g_autofree char *text = launch ();
+  g_autofree char *service = g_strdup_printf ("%d", port);
+  gst_rtsp_media_factory_set_launch (factory, text);
+  gst_rtsp_media_factory_set_shared (factory, TRUE);
+  gst_rtsp_mount_points_add_factory (mounts, "/camera", factory);
+  gst_rtsp_server_set_address (server, "127.0.0.1");
+  gst_rtsp_server_set_service (server, service);
+  g_signal_connect (server, "client-connected", G_CALLBACK (on_client), NULL);
+  if (!gst_rtsp_server_attach (server, NULL)) {
+    printf ("failed\n");
+    return 1;
+  }
+  printf ("ready %d\n", gst_rtsp_server_get_bound_port (server));
+  fflush (stdout);
+  g_main_loop_run (loop);
+  return 0;
+}
