@@ -248,17 +248,13 @@ static void
 post_json (SptApi *self, SptHttpRequest *request)
 {
   g_autoptr (GBytes) body = spt_http_request_body (request);
-  g_autoptr (JsonParser) parser = json_parser_new_immutable ();
   g_autoptr (GError) error = NULL;
-  gsize size;
-  const char *text = g_bytes_get_data (body, &size);
-  if (!size || !g_utf8_validate (text, (gssize) size, NULL) ||
-      !json_parser_load_from_data (parser, text, (gssize) size, &error)) {
-    reply_invalid (request, "the body is not JSON: expected {\"name\": …, \"src\": …}");
+  g_autoptr (JsonNode) root = spt_json_parse (body, &error);
+  if (!root) {
+    spt_http_reply_error (request, error);
     return;
   }
-  JsonNode *root = json_parser_get_root (parser);
-  JsonObject *object = root && JSON_NODE_HOLDS_OBJECT (root) ? json_node_get_object (root) : NULL;
+  JsonObject *object = JSON_NODE_HOLDS_OBJECT (root) ? json_node_get_object (root) : NULL;
   JsonNode *name = object ? json_object_get_member (object, "name") : NULL;
   JsonNode *src = object ? json_object_get_member (object, "src") : NULL;
   if (!src && object)

@@ -4,13 +4,14 @@
  * answers, at once or after spt_http_wait(), or takes the socket over. A viewer that leaves meanwhile
  * cancels the request's cancellable.
  *
- * libsoup 3.2 does not limit connections, header or body time; the limits are here. */
+ * Connections are accepted, counted and timed in connections.c. */
 #include "config.h"
 
 #include "http.h"
 
 #include <string.h>
 
+#include "connections.h"
 #include "error.h"
 #include "guard.h"
 #include "listen.h"
@@ -48,15 +49,14 @@ struct _SptHttp {
   SptAuth *auth;
   SptGuard *guard;
   char *listen;
-  guint timeout_ms;
-  guint max_connections, max_per_address;
+  SptConnectionLimits limits;
 
   /* main context */
   SoupServer *server;
+  SptConnections *connections;
+  char *address; /* what is listened on, with the real port */
   GPtrArray *routes;
-  GHashTable *any_origin;   /* paths */
-  GHashTable *per_address;  /* address → connections */
-  guint connections;
+  GHashTable *any_origin; /* paths */
 };
 
 struct _SptHttpRequest {
@@ -75,114 +75,7 @@ struct _SptHttpRequest {
 G_DEFINE_FINAL_TYPE_WITH_CODE (SptHttp, spt_http, G_TYPE_OBJECT,
     GST_DEBUG_CATEGORY_INIT (spotter_api, "spotter-api", 0, "HTTP"))
 
-/* ---- connections -------------------------------------------------------------------------- */
-
-typedef struct {
-  SptHttp *http;
-  char *address;
-} Connection;
-
-/* The socket is gone, wherever it went. May run on the sender's thread. */
-static gboolean
-connection_over (gpointer data)
-{
-  Connection *connection = data;
-  SptHttp *self = connection->http;
-  guint n = GPOINTER_TO_UINT (g_hash_table_lookup (self->per_address, connection->address));
-  if (n > 1)
-    g_hash_table_replace (
-        self->per_address, g_strdup (connection->address), GUINT_TO_POINTER (n - 1));
-  else
-    g_hash_table_remove (self->per_address, connection->address);
-  self->connections--;
-  g_free (connection->address);
-  g_object_unref (self);
-  g_free (connection);
-  return G_SOURCE_REMOVE;
-}
-
-static void
-socket_gone (gpointer data)
-{
-  g_idle_add_full (G_PRIORITY_DEFAULT, connection_over, data, NULL);
-}
-
-static char *
-address_of (SoupServerMessage *message)
-{
-  GSocketAddress *address = soup_server_message_get_remote_address (message);
-  if (!G_IS_INET_SOCKET_ADDRESS (address))
-    return g_strdup ("local");
-  return g_inet_address_to_string (
-      g_inet_socket_address_get_address (G_INET_SOCKET_ADDRESS (address)));
-}
-
-/* Counts a new connection by its socket, which lives as long as it, also after it was handed over. */
-static gboolean
-admit (SptHttp *self, SoupServerMessage *message, GSocket *socket)
-{
-  if (g_object_get_data (G_OBJECT (socket), "spt-connection"))
-    return TRUE;
-  g_autofree char *address = address_of (message);
-  guint n = GPOINTER_TO_UINT (g_hash_table_lookup (self->per_address, address)) + 1;
-  if (self->connections >= self->max_connections || n > self->max_per_address) {
-    GST_WARNING ("refused a connection from %s: %u open, %u of them from there", address,
-        self->connections, n - 1);
-    return FALSE;
-  }
-  Connection *connection = g_new0 (Connection, 1);
-  connection->http = g_object_ref (self);
-  connection->address = g_strdup (address);
-  g_hash_table_replace (self->per_address, g_steal_pointer (&address), GUINT_TO_POINTER (n));
-  self->connections++;
-  g_object_set_data_full (G_OBJECT (socket), "spt-connection", connection, socket_gone);
-  return TRUE;
-}
-
-static gboolean
-too_slow (gpointer data)
-{
-  SoupServerMessage *message = data;
-  GSocket *socket = soup_server_message_get_socket (message);
-  g_object_set_data (G_OBJECT (message), "spt-timer", NULL);
-  if (socket)
-    g_socket_shutdown (socket, TRUE, TRUE, NULL);
-  return G_SOURCE_REMOVE;
-}
-
-static void
-remove_source (gpointer data)
-{
-  GSource *source = data;
-  g_source_destroy (source);
-  g_source_unref (source);
-}
-
-/* Closes the connection unless the message gets further in time; 0 disarms. */
-static void
-arm (SoupServerMessage *message, guint ms)
-{
-  GSource *timer = NULL;
-  if (ms) {
-    timer = g_timeout_source_new (ms);
-    g_source_set_callback (timer, too_slow, message, NULL);
-    g_source_attach (timer, NULL);
-  }
-  g_object_set_data_full (G_OBJECT (message), "spt-timer", timer, timer ? remove_source : NULL);
-}
-
-static void
-on_got_headers (SoupServerMessage *message, gpointer data)
-{
-  SptHttp *self = data;
-  arm (message, 2 * self->timeout_ms);
-}
-
-static void
-on_got_body (SoupServerMessage *message, gpointer data)
-{
-  arm (message, 0);
-}
+/* ---- bodies ----------------------------------------------------------------------------------- */
 
 /* An upload beyond the bound is not kept; the handler answers 413. */
 static void
@@ -198,17 +91,10 @@ static void
 on_request_started (SoupServer *server, SoupServerMessage *message, gpointer data)
 {
   SptHttp *self = data;
-  GSocket *socket = soup_server_message_get_socket (message);
-  if (socket && !admit (self, message, socket)) {
-    g_socket_shutdown (socket, TRUE, TRUE, NULL);
-    return;
-  }
   gsize *total = g_new0 (gsize, 1);
   g_object_set_data_full (G_OBJECT (message), "spt-body", total, g_free);
-  g_signal_connect (message, "got-headers", G_CALLBACK (on_got_headers), self);
-  g_signal_connect (message, "got-body", G_CALLBACK (on_got_body), self);
   g_signal_connect (message, "got-chunk", G_CALLBACK (on_got_chunk), total);
-  arm (message, self->timeout_ms);
+  spt_connections_watch (self->connections, message);
 }
 
 /* ---- requests ----------------------------------------------------------------------------- */
@@ -271,7 +157,7 @@ request_new (SptHttp *http, SoupServerMessage *message, const char *path)
   self->method = g_strdup (soup_server_message_get_method (message));
   self->path = g_strdup (path);
   self->parts = g_strsplit (path + (*path == '/'), "/", ROUTES_PARTS_MAX + 1);
-  self->remote = address_of (message);
+  self->remote = spt_connections_address (message);
   self->query = parse_query (g_uri_get_query (soup_server_message_get_uri (message)));
   self->cancellable = g_cancellable_new ();
   self->json = wants_json (message, path);
@@ -545,7 +431,7 @@ spt_http_take_over (SptHttpRequest *self, const char *type, GSocket **socket, ch
   g_string_append (text, "\r\n");
   g_autoptr (SoupServerMessage) message = g_object_ref (self->message);
   detach_message (self);
-  GSocket *own = soup_server_message_get_socket (message);
+  GSocket *own = spt_connections_get_socket (self->http->connections, message);
   if (!own || g_socket_is_closed (own)) {
     g_string_free (text, TRUE);
     return NULL;
@@ -686,7 +572,6 @@ on_request (SoupServer *server, SoupServerMessage *message, const char *path, GH
     gpointer data)
 {
   SptHttp *self = data;
-  arm (message, 0);
   add_common_headers (self, message, path);
   g_autoptr (SptHttpRequest) request = request_new (self, message, path);
   GST_DEBUG ("%s %s %s", request->remote, request->method, path);
@@ -702,9 +587,9 @@ spt_http_finalize (GObject *object)
   spt_http_stop (self);
   g_ptr_array_unref (self->routes);
   g_hash_table_unref (self->any_origin);
-  g_hash_table_unref (self->per_address);
   spt_guard_free (self->guard);
   g_free (self->listen);
+  g_free (self->address);
   G_OBJECT_CLASS (spt_http_parent_class)->finalize (object);
 }
 
@@ -719,7 +604,6 @@ spt_http_init (SptHttp *self)
 {
   self->routes = g_ptr_array_new_with_free_func (route_free);
   self->any_origin = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  self->per_address = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 }
 
 void
@@ -736,9 +620,11 @@ spt_http_new (SptSettings *settings, SptAuth *auth)
   self->auth = auth;
   self->listen = g_strdup (spt_settings_string (settings, "api.listen"));
   self->guard = spt_guard_new (spt_settings_strings (settings, "api.origin"));
-  self->timeout_ms = (guint) spt_settings_int (settings, "api.timeout");
-  self->max_connections = (guint) spt_settings_int (settings, "api.max_connections");
-  self->max_per_address = (guint) spt_settings_int (settings, "api.max_connections_per_address");
+  self->limits = (SptConnectionLimits){
+      .timeout_ms = (guint) spt_settings_int (settings, "api.timeout"),
+      .max = (guint) spt_settings_int (settings, "api.max_connections"),
+      .max_per_address = (guint) spt_settings_int (settings, "api.max_connections_per_address"),
+  };
   return self;
 }
 
@@ -780,38 +666,19 @@ spt_http_listen (SptHttp *self, GError **error)
   self->server = soup_server_new ("server-header", "spotter", NULL);
   g_signal_connect (self->server, "request-started", G_CALLBACK (on_request_started), self);
   soup_server_add_handler (self->server, NULL, on_request, self, NULL);
-  for (guint i = 0; i < sockets->len; i++)
-    if (!soup_server_listen_socket (self->server, g_ptr_array_index (sockets, i), 0, error))
-      return FALSE;
-  g_autofree char *address = spt_http_get_address (self);
-  GST_INFO ("listen addr=%s", address);
+  self->connections = spt_connections_new (self->server, sockets, &self->limits);
+  self->address = spt_listen_describe (g_ptr_array_index (sockets, 0));
+  GST_INFO ("listen addr=%s", self->address);
   if (spt_auth_is_open (self->auth) && !spt_listen_is_loopback (self->listen))
     GST_WARNING ("anyone who reaches this machine can watch and change streams: set "
                  "api.username and api.password, or api.listen to 127.0.0.1:1984");
   return TRUE;
 }
 
-/* (transfer full): "127.0.0.1:1984" with the real port; ":1984" for every address; "" when closed */
-char *
-spt_http_get_address (SptHttp *self)
-{
-  g_autoptr (GSList) sockets = self->server ? soup_server_get_listeners (self->server) : NULL;
-  if (!sockets)
-    return g_strdup ("");
-  g_autoptr (GSocketAddress) local = g_socket_get_local_address (sockets->data, NULL);
-  GInetSocketAddress *inet = G_INET_SOCKET_ADDRESS (local);
-  GInetAddress *host = g_inet_socket_address_get_address (inet);
-  g_autofree char *text =
-      g_inet_address_get_is_any (host) ? g_strdup ("") : g_inet_address_to_string (host);
-  gboolean six = strchr (text, ':') != NULL;
-  return g_strdup_printf ("%s%s%s:%u", six ? "[" : "", text, six ? "]" : "",
-      g_inet_socket_address_get_port (inet));
-}
-
 guint
 spt_http_count_connections (SptHttp *self)
 {
-  return self->connections;
+  return self->connections ? spt_connections_count (self->connections) : 0;
 }
 
 /* Closes all connections that were not handed over. Idempotent. */
@@ -821,5 +688,6 @@ spt_http_stop (SptHttp *self)
   if (!self->server)
     return;
   soup_server_disconnect (self->server);
+  g_clear_pointer (&self->connections, spt_connections_stop);
   g_clear_object (&self->server);
 }

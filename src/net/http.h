@@ -22,7 +22,6 @@ void spt_http_route (SptHttp *self, const char *methods, const char *pattern, Sp
 void spt_http_allow_any_origin (SptHttp *self, const char *path);
 gboolean spt_http_listen (SptHttp *self, GError **error);
 void spt_http_stop (SptHttp *self);
-char *spt_http_get_address (SptHttp *self);
 guint spt_http_count_connections (SptHttp *self);
 
 SptHttpRequest *spt_http_request_ref (SptHttpRequest *self);

@@ -9,6 +9,7 @@
 
 #include "branch.h"
 #include "chain.h"
+#include "error.h"
 #include "pipeline.h"
 #include "redact.h"
 #include "track.h"
@@ -329,4 +330,49 @@ spt_json_strings (const char *const *strings)
   JsonNode *node = json_node_init_array (json_node_alloc (), array);
   json_array_unref (array);
   return node;
+}
+
+/* How deep a text that a stranger sends may nest: json-glib parses recursively. */
+#define DEPTH_MAX 32
+
+static gboolean
+too_deep (const char *text, gsize size)
+{
+  guint depth = 0;
+  gboolean quoted = FALSE;
+  for (gsize i = 0; i < size; i++) {
+    if (quoted && text[i] == '\\')
+      i++;
+    else if (text[i] == '"')
+      quoted = !quoted;
+    else if (!quoted && (text[i] == '[' || text[i] == '{') && ++depth > DEPTH_MAX)
+      return TRUE;
+    else if (!quoted && (text[i] == ']' || text[i] == '}') && depth)
+      depth--;
+  }
+  return FALSE;
+}
+
+/**
+ * spt_json_parse:
+ * @text: from a stranger
+ *
+ * Refuses what json-glib does not take well: other encodings, deep nesting, escaped NULs (it would
+ * cut the text there).
+ *
+ * Returns: (transfer full): or NULL and INVALID
+ */
+JsonNode *
+spt_json_parse (GBytes *text, GError **error)
+{
+  gsize size;
+  const char *data = g_bytes_get_data (text, &size);
+  g_autoptr (JsonParser) parser = json_parser_new_immutable ();
+  if (size && g_utf8_validate (data, (gssize) size, NULL) && !too_deep (data, size) &&
+      !g_strstr_len (data, (gssize) size, "\\u0000") &&
+      json_parser_load_from_data (parser, data, (gssize) size, NULL) &&
+      json_parser_get_root (parser))
+    return json_node_ref (json_parser_get_root (parser));
+  g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID, "the body is not JSON that can be read");
+  return NULL;
 }

@@ -10,4 +10,5 @@ JsonNode *spt_json_streams (SptStreams *streams);
 JsonNode *spt_json_stream (SptStream *stream);
 JsonNode *spt_json_stream_stats (SptStream *stream);
 JsonNode *spt_json_health (SptStreams *streams, gboolean *healthy);
+JsonNode *spt_json_parse (GBytes *text, GError **error);
 JsonNode *spt_json_strings (const char *const *strings);

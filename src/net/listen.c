@@ -85,6 +85,20 @@ spt_listen (const char *address, GError **error)
   return sockets;
 }
 
+/* (transfer full): "127.0.0.1:1984" with the real port; ":1984" for every address */
+char *
+spt_listen_describe (GSocket *socket)
+{
+  g_autoptr (GSocketAddress) local = g_socket_get_local_address (socket, NULL);
+  GInetSocketAddress *inet = G_INET_SOCKET_ADDRESS (local);
+  GInetAddress *host = g_inet_socket_address_get_address (inet);
+  g_autofree char *text =
+      g_inet_address_get_is_any (host) ? g_strdup ("") : g_inet_address_to_string (host);
+  gboolean six = strchr (text, ':') != NULL;
+  return g_strdup_printf ("%s%s%s:%u", six ? "[" : "", text, six ? "]" : "",
+      g_inet_socket_address_get_port (inet));
+}
+
 /* TRUE when only this machine can reach it. */
 gboolean
 spt_listen_is_loopback (const char *address)

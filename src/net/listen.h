@@ -5,4 +5,5 @@
 #include "types.h"
 
 GPtrArray *spt_listen (const char *address, GError **error);
+char *spt_listen_describe (GSocket *socket);
 gboolean spt_listen_is_loopback (const char *address);
