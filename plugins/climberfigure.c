@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Proportions, and how realistic a figure must be for BlazePose, are pose.md section 19, level 3: limbs
- * shaded across, face or hair, T-shirt, hands with fingers, shoes. All lengths are in heads (U). */
+/* Proportions, and how realistic a figure must be for BlazePose, are pose.md section 19, level 3:
+ * limbs shaded across, face or hair, T-shirt, hands with fingers, shoes. All lengths are in heads
+ * (U). */
 #include "config.h"
 
 #include "climberfigure.h"
@@ -35,8 +36,8 @@ mix (ClimberPoint a, ClimberPoint b, double t)
   return (ClimberPoint){a.x + (b.x - a.x) * t, a.y + (b.y - a.y) * t};
 }
 
-/* Two bones from @root to @target; the joint between them lies on the side @bend. Shortens the reach
- * when the target is too far. */
+/* Two bones from @root to @target; the joint between them lies on the side @bend. Shortens the
+ * reach when the target is too far. */
 static ClimberPoint
 solve (ClimberPoint root, ClimberPoint *target, double first, double second, double bend)
 {
@@ -97,7 +98,8 @@ standing (double seconds)
  * @height: of the standing body, in pixels
  */
 void
-climber_pose (ClimberPose *pose, ClimberView view, double seconds, double x, double y, double height)
+climber_pose (
+    ClimberPose *pose, ClimberView view, double seconds, double x, double y, double height)
 {
   double u = height / BODY;
   double sway = view == CLIMBER_STAND ? 0.02 : 0.12;
@@ -137,8 +139,7 @@ climber_pose (ClimberPose *pose, ClimberView view, double seconds, double x, dou
 static void
 set_shaded (cairo_t *cr, Colour c, double shade)
 {
-  cairo_set_source_rgb (
-      cr, fmin (c.r * shade, 1), fmin (c.g * shade, 1), fmin (c.b * shade, 1));
+  cairo_set_source_rgb (cr, fmin (c.r * shade, 1), fmin (c.g * shade, 1), fmin (c.b * shade, 1));
 }
 
 static void
@@ -381,7 +382,6 @@ climber_draw_wall (cairo_t *cr, int width, int height, guint32 seed)
     double x = g_rand_double_range (random, 0, width), y = g_rand_double_range (random, 0, height);
     double r = g_rand_double_range (random, 0.012, 0.036) * height;
     double angle = g_rand_double_range (random, 0, G_PI);
-    draw_hold (cr, x, y, r, angle,
-        colours[g_rand_int_range (random, 0, G_N_ELEMENTS (colours))]);
+    draw_hold (cr, x, y, r, angle, colours[g_rand_int_range (random, 0, G_N_ELEMENTS (colours))]);
   }
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A drawn climber, good enough for a pose detector: where its joints are at a time, and its picture. */
+/* A drawn climber, good enough for a pose detector: where its joints are at a time, and its
+ * picture. */
 #pragma once
 
 #include <cairo.h>
@@ -34,12 +35,13 @@ enum {
 };
 
 typedef struct {
-  double unit;                        /* height of the head, in pixels */
+  double unit; /* height of the head, in pixels */
   ClimberPoint hips, neck, head;
   ClimberPoint joints[CLIMBER_JOINTS]; /* pixels; only the numbers above are filled */
   ClimberPoint fingers[2], toes[2];    /* ends of hands and feet; 0 is the viewer's left side */
 } ClimberPose;
 
-void climber_pose (ClimberPose *pose, ClimberView view, double seconds, double x, double y, double height);
+void climber_pose (
+    ClimberPose *pose, ClimberView view, double seconds, double x, double y, double height);
 void climber_draw_wall (cairo_t *cr, int width, int height, guint32 seed);
 void climber_draw (cairo_t *cr, const ClimberPose *pose, ClimberView view);

@@ -5,7 +5,8 @@
  *
  * Draws a person who climbs a wall of holds: a test picture that a pose detector finds, with known
  * joints. Each buffer carries a #GstCustomMeta `spotter-climber`, whose structure has the fields
- * `x-N` and `y-N` (doubles, pixels) for the twelve body joints and the nose, N by MediaPipe's numbers.
+ * `x-N` and `y-N` (doubles, pixels) for the twelve body joints and the nose, N by MediaPipe's
+ * numbers.
  *
  * ## Example launch line
  * |[
@@ -167,8 +168,8 @@ set_caps (GstBaseSrc *base, GstCaps *caps)
   self->wall = cairo_image_surface_create (CAIRO_FORMAT_RGB24, width, height);
   self->canvas = cairo_image_surface_create (CAIRO_FORMAT_RGB24, width, height);
   gst_video_info_set_format (&self->drawn_info,
-      G_BYTE_ORDER == G_LITTLE_ENDIAN ? GST_VIDEO_FORMAT_BGRx : GST_VIDEO_FORMAT_xRGB,
-      (guint) width, (guint) height);
+      G_BYTE_ORDER == G_LITTLE_ENDIAN ? GST_VIDEO_FORMAT_BGRx : GST_VIDEO_FORMAT_xRGB, (guint)width,
+      (guint)height);
   self->drawn_info.fps_n = self->info.fps_n;
   self->drawn_info.fps_d = self->info.fps_d;
   self->converter = gst_video_converter_new (&self->drawn_info, &self->info, NULL);
@@ -178,7 +179,7 @@ set_caps (GstBaseSrc *base, GstCaps *caps)
   cairo_t *cr = cairo_create (self->wall);
   climber_draw_wall (cr, width, height, seed);
   cairo_destroy (cr);
-  gst_base_src_set_blocksize (base, (guint) GST_VIDEO_INFO_SIZE (&self->info));
+  gst_base_src_set_blocksize (base, (guint)GST_VIDEO_INFO_SIZE (&self->info));
   return self->converter != NULL;
 }
 
@@ -206,9 +207,10 @@ draw (GstClimberSrc *self, ClimberPose *pose)
   ClimberView view = self->view;
   double size = self->size, x = self->x;
   GST_OBJECT_UNLOCK (self);
-  double seconds = (double) gst_util_uint64_scale (self->frames,
-                       GST_SECOND * (guint64) GST_VIDEO_INFO_FPS_D (&self->info),
-                       (guint64) GST_VIDEO_INFO_FPS_N (&self->info)) / GST_SECOND;
+  double seconds = (double)gst_util_uint64_scale (self->frames,
+                       GST_SECOND * (guint64)GST_VIDEO_INFO_FPS_D (&self->info),
+                       (guint64)GST_VIDEO_INFO_FPS_N (&self->info)) /
+                   GST_SECOND;
   climber_pose (pose, view, seconds, x * width, height * 0.5, size * height);
   cairo_t *cr = cairo_create (self->canvas);
   cairo_set_source_surface (cr, self->wall, 0, 0);
@@ -224,8 +226,8 @@ draw (GstClimberSrc *self, ClimberPose *pose)
 static gboolean
 convert (GstClimberSrc *self, GstBuffer *buffer)
 {
-  gsize size = (gsize) cairo_image_surface_get_stride (self->canvas) *
-               (gsize) cairo_image_surface_get_height (self->canvas);
+  gsize size = (gsize)cairo_image_surface_get_stride (self->canvas) *
+               (gsize)cairo_image_surface_get_height (self->canvas);
   g_autoptr (GstBuffer) drawn = gst_buffer_new_wrapped_full (GST_MEMORY_FLAG_READONLY,
       cairo_image_surface_get_data (self->canvas), size, 0, size, NULL, NULL);
   GstVideoFrame in, out;
@@ -244,9 +246,9 @@ convert (GstClimberSrc *self, GstBuffer *buffer)
 static void
 catch_up (GstClimberSrc *self, GstClockTime now)
 {
-  guint64 due = gst_util_uint64_scale (now - self->first,
-      (guint64) GST_VIDEO_INFO_FPS_N (&self->info),
-      (guint64) GST_VIDEO_INFO_FPS_D (&self->info) * GST_SECOND);
+  guint64 due =
+      gst_util_uint64_scale (now - self->first, (guint64)GST_VIDEO_INFO_FPS_N (&self->info),
+          (guint64)GST_VIDEO_INFO_FPS_D (&self->info) * GST_SECOND);
   if (due > self->frames + 1)
     self->frames = due;
 }
@@ -256,8 +258,8 @@ fill (GstPushSrc *push, GstBuffer *buffer)
 {
   GstClimberSrc *self = GST_CLIMBER_SRC (push);
   ClimberPose pose = {0};
-  guint64 n = (guint64) GST_VIDEO_INFO_FPS_N (&self->info);
-  guint64 d = (guint64) GST_VIDEO_INFO_FPS_D (&self->info) * GST_SECOND;
+  guint64 n = (guint64)GST_VIDEO_INFO_FPS_N (&self->info);
+  guint64 d = (guint64)GST_VIDEO_INFO_FPS_D (&self->info) * GST_SECOND;
   GstClockTime offset = 0;
   if (gst_base_src_is_live (GST_BASE_SRC (self))) {
     GstClockTime now = gst_element_get_current_running_time (GST_ELEMENT (self));
@@ -347,7 +349,7 @@ gst_climber_src_class_init (GstClimberSrcClass *klass)
   src_class->start = start;
   src_class->stop = stop;
   GST_PUSH_SRC_CLASS (klass)->fill = fill;
-  gst_meta_register_custom (META_NAME, (const char **) tags, NULL, NULL, NULL);
+  gst_meta_register_custom (META_NAME, (const char **)tags, NULL, NULL, NULL);
 }
 
 static void

@@ -13,5 +13,5 @@ plugin_init (GstPlugin *plugin)
   return GST_ELEMENT_REGISTER (climbersrc, plugin);
 }
 
-GST_PLUGIN_DEFINE (GST_VERSION_MAJOR, GST_VERSION_MINOR, spotter, "Elements of Spotter", plugin_init,
-    SPT_VERSION, "LGPL", PACKAGE, "Unknown package origin")
+GST_PLUGIN_DEFINE (GST_VERSION_MAJOR, GST_VERSION_MINOR, spotter, "Elements of Spotter",
+    plugin_init, SPT_VERSION, "LGPL", PACKAGE, "Unknown package origin")

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The command table: serve (the default) and launch run here, all other verbs ask a running server. */
+/* The command table: serve (the default) and launch run here, all other verbs ask a running server.
+ */
 #include "config.h"
 
 #include <gst/gst.h>
@@ -17,12 +18,11 @@ load_plugin (void)
 {
   g_autofree char *exe = g_file_read_link ("/proc/self/exe", NULL);
   g_autofree char *directory = exe ? g_path_get_dirname (exe) : g_strdup (".");
-  g_autofree char *own =
-      g_build_filename (directory, "..", "plugins", "libgstspotter.so", NULL);
+  g_autofree char *own = g_build_filename (directory, "..", "plugins", "libgstspotter.so", NULL);
   g_autofree char *installed = g_build_filename (SPT_PLUGIN_DIR, "libgstspotter.so", NULL);
   g_autoptr (GError) error = NULL;
-  g_autoptr (GstPlugin) plugin = gst_plugin_load_file (
-      g_file_test (own, G_FILE_TEST_EXISTS) ? own : installed, &error);
+  g_autoptr (GstPlugin) plugin =
+      gst_plugin_load_file (g_file_test (own, G_FILE_TEST_EXISTS) ? own : installed, &error);
   if (!plugin)
     g_printerr ("spotter: its own GStreamer plugin is missing: %s\n", error->message);
 }
@@ -48,10 +48,11 @@ static char *
 describe_verbs (void)
 {
   g_autofree char *options = spt_server_describe_options ();
-  GString *text = g_string_new ("Commands:\n"
-                                "  serve                    serves the streams of the configuration "
-                                "(the default)\n"
-                                "  launch ELEMENT ! …       serves a GStreamer pipeline\n");
+  GString *text =
+      g_string_new ("Commands:\n"
+                    "  serve                    serves the streams of the configuration "
+                    "(the default)\n"
+                    "  launch ELEMENT ! …       serves a GStreamer pipeline\n");
   for (guint i = 0; i < spt_n_verbs; i++)
     g_string_append_printf (text, "  %-24s %s\n", spt_verbs[i].name, spt_verbs[i].summary);
   g_string_append_printf (text, "\nOptions of the configuration (-c key=value):\n%s", options);
@@ -153,7 +154,7 @@ accept_single_dashes (int argc, char **argv)
   for (int i = 1; i < argc; i++)
     for (guint s = 0; s < G_N_ELEMENTS (spellings); s++)
       if (g_str_equal (argv[i], spellings[s].from))
-        argv[i] = (char *) spellings[s].to;
+        argv[i] = (char *)spellings[s].to;
 }
 
 int

@@ -4,6 +4,9 @@
 import {addStream, getInfo, listStreams, removeStream} from './api.js';
 
 const REFRESH_MS = 2000;
+// A browser opens six connections to a server: so many cards stream, the others ask for pictures.
+const STREAMING_MAX = 4;
+const PICTURE_MS = 1000;
 
 const $ = selector => document.querySelector(selector);
 
@@ -31,11 +34,20 @@ const visible = new IntersectionObserver(entries => {
  * @param {boolean} on
  */
 function play(img, on) {
-  img.dataset.on = on ? '1' : '';
-  if (on)
-    img.src = `${address('stream.mjpeg', img.dataset.name)}&t=${Date.now()}`;
-  else
+  img.dataset.on = '';
+  if (!on) {
     img.removeAttribute('src');
+    return;
+  }
+  const streaming = document.querySelectorAll('img[data-on=stream]').length;
+  img.dataset.on = streaming < STREAMING_MAX ? 'stream' : 'pictures';
+  show(img);
+}
+
+/** @param {HTMLImageElement} img */
+function show(img) {
+  const path = img.dataset.on === 'stream' ? 'stream.mjpeg' : 'api/frame.jpeg';
+  img.src = `${address(path, img.dataset.name)}&t=${Date.now()}`;
 }
 
 function copyButton(label, text) {
@@ -64,9 +76,10 @@ function makeCard(name) {
   img.alt = `Live picture of ${name}`;
   img.dataset.name = name;
   // A source that failed is tried again by the server; ask again when it may be back.
-  img.addEventListener('error', () => {
-    if (img.dataset.on)
-      setTimeout(() => img.dataset.on && play(img, true), 3000);
+  img.addEventListener('error', () => setTimeout(() => img.dataset.on && show(img), 3000));
+  img.addEventListener('load', () => {
+    if (img.dataset.on === 'pictures')
+      setTimeout(() => img.dataset.on === 'pictures' && show(img), PICTURE_MS);
   });
   const nav = card.querySelector('nav');
   for (const [label, path] of ADDRESSES) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Two families of clients use these paths unmodified: go2rtc's, and ProjectClimb's (api.md 1a, 1b).
- * A change is applied, written, and only then answered; when it cannot be written it is taken back. */
+ * A change is applied, written, and only then answered; when it cannot be written it is taken back.
+ */
 #include "config.h"
 
 #include "api.h"
@@ -137,8 +138,9 @@ undo (Change *change)
 {
   SptApi *self = change->api;
   if (change->before) {
-    spt_streams_put (self->host->streams, change->name, (const char *const *) change->before, TRUE, NULL);
-    spt_store_put (self->store, change->name, (const char *const *) change->before);
+    spt_streams_put (
+        self->host->streams, change->name, (const char *const *)change->before, TRUE, NULL);
+    spt_store_put (self->store, change->name, (const char *const *)change->before);
   } else {
     spt_streams_remove (self->host->streams, change->name, NULL);
     spt_store_forget (self->store, change->name);
@@ -178,7 +180,7 @@ put (SptApi *self, SptHttpRequest *request, const char *name, const char *const 
   g_autoptr (GError) error = NULL;
   SptStream *known = spt_streams_get (self->host->streams, name, NULL);
   gboolean same = known && g_strv_equal (spt_stream_get_sources (known), sources);
-  g_auto (GStrv) before = known ? g_strdupv ((char **) spt_stream_get_sources (known)) : NULL;
+  g_auto (GStrv) before = known ? g_strdupv ((char **)spt_stream_get_sources (known)) : NULL;
   if (!spt_streams_put (self->host->streams, name, sources, FALSE, &error)) {
     spt_http_reply_error (request, error);
     return;
@@ -206,7 +208,7 @@ on_put (SptHttpRequest *request, gpointer data)
   if (!sources[0])
     reply_invalid (request, "the parameter src is missing: it says what to open");
   else
-    put (self, request, name && *name ? name : sources[0], (const char *const *) sources);
+    put (self, request, name && *name ? name : sources[0], (const char *const *)sources);
 }
 
 static void
@@ -265,7 +267,7 @@ post_json (SptApi *self, SptHttpRequest *request)
   else if (!sources || !sources[0])
     reply_invalid (request, "\"src\" is missing, or neither a text nor a list of texts");
   else
-    put (self, request, json_node_get_string (name), (const char *const *) sources);
+    put (self, request, json_node_get_string (name), (const char *const *)sources);
 }
 
 static void
@@ -296,7 +298,7 @@ on_delete (SptHttpRequest *request, gpointer data)
     spt_http_reply_error (request, error);
     return;
   }
-  char **before = g_strdupv ((char **) spt_stream_get_sources (stream));
+  char **before = g_strdupv ((char **)spt_stream_get_sources (stream));
   g_autofree char *kept = g_strdup (name);
   spt_streams_remove (self->host->streams, kept, NULL);
   if (g_hash_table_contains (self->context.configured, kept))
@@ -335,8 +337,8 @@ spt_api_new (SptHost *host, SptStore *store, const SptApiContext *context)
   self->store = store;
   self->context = *context;
   for (guint i = 0; i < G_N_ELEMENTS (routes); i++)
-    spt_http_route (host->http, routes[i].methods, routes[i].path, routes[i].action,
-        routes[i].handler, self);
+    spt_http_route (
+        host->http, routes[i].methods, routes[i].path, routes[i].action, routes[i].handler, self);
   spt_http_allow_any_origin (host->http, "/api");
   spt_http_allow_any_origin (host->http, "/api/info");
   spt_http_allow_any_origin (host->http, "/api/health");

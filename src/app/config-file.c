@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* libyaml makes a document, this walks it. A key that nobody declared is worth a warning with its line,
- * never a failure (files of go2rtc load as they are); a value of the wrong type stops with its line. */
+/* libyaml makes a document, this walks it. A key that nobody declared is worth a warning with its
+ * line, never a failure (files of go2rtc load as they are); a value of the wrong type stops with
+ * its line. */
 #include "config.h"
 
 #include "config-file.h"
@@ -14,7 +15,8 @@
 
 /* Sections of go2rtc that mean nothing here. */
 static const char *const ignored[] = {"ffmpeg", "webrtc", "rtsp", "hls", "homekit", "ngrok", "srtp",
-    "preload", "publish", "app", "echo", "exec", "hass", "mp4", "wyze", "xiaomi", "pose", "record", NULL};
+    "preload", "publish", "app", "echo", "exec", "hass", "mp4", "wyze", "xiaomi", "pose", "record",
+    NULL};
 
 typedef struct {
   SptConfig *config;
@@ -52,15 +54,15 @@ spt_config_free (SptConfig *self)
 static guint
 line_of (yaml_node_t *node)
 {
-  return (guint) node->start_mark.line + 1;
+  return (guint)node->start_mark.line + 1;
 }
 
 static void
 warn (Walk *walk, yaml_node_t *at, const char *format, const char *what)
 {
   g_autofree char *text = g_strdup_printf ("'%s' %s", what, format);
-  g_ptr_array_add (walk->config->warnings,
-      g_strdup_printf ("%s:%u: %s", walk->name, line_of (at), text));
+  g_ptr_array_add (
+      walk->config->warnings, g_strdup_printf ("%s:%u: %s", walk->name, line_of (at), text));
 }
 
 static gboolean
@@ -94,14 +96,14 @@ look_up_variable (Walk *walk, const char *name)
 static char *
 substitute (Walk *walk, yaml_node_t *node, GError **error)
 {
-  const char *text = (const char *) node->data.scalar.value;
+  const char *text = (const char *)node->data.scalar.value;
   GString *out = g_string_new (NULL);
-  for (const char *open; (open = strstr (text, "${")); ) {
+  for (const char *open; (open = strstr (text, "${"));) {
     const char *end = strchr (open, '}');
     if (!end)
       break;
     g_string_append_len (out, text, open - text);
-    g_autofree char *name = g_strndup (open + 2, (gsize) (end - open - 2));
+    g_autofree char *name = g_strndup (open + 2, (gsize)(end - open - 2));
     char *fallback = strchr (name, ':');
     if (fallback)
       *fallback++ = '\0';
@@ -194,8 +196,7 @@ read_stream (Walk *walk, const char *name, yaml_node_t *node, GError **error)
     for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
          pair < node->data.mapping.pairs.top; pair++) {
       yaml_node_t *key = get (walk, pair->key);
-      const char *word =
-          key->type == YAML_SCALAR_NODE ? (const char *) key->data.scalar.value : "?";
+      const char *word = key->type == YAML_SCALAR_NODE ? (const char *)key->data.scalar.value : "?";
       if (g_str_equal (word, "source") || g_str_equal (word, "url"))
         sources = get (walk, pair->value);
       else
@@ -218,7 +219,7 @@ read_option (Walk *walk, const char *key, yaml_node_t *node, GError **error)
   g_autoptr (GError) local = NULL;
   if (!texts)
     return FALSE;
-  if (spt_settings_set (walk->config->settings, key, (const char *const *) texts, &local))
+  if (spt_settings_set (walk->config->settings, key, (const char *const *)texts, &local))
     return TRUE;
   return fail (walk, node, local->message, error);
 }
@@ -231,7 +232,7 @@ read_mapping (Walk *walk, const char *prefix, yaml_node_t *node, GError **error)
     yaml_node_t *key = get (walk, pair->key), *value = get (walk, pair->value);
     if (key->type != YAML_SCALAR_NODE)
       return fail (walk, key, "expected a text as key", error);
-    const char *word = (const char *) key->data.scalar.value;
+    const char *word = (const char *)key->data.scalar.value;
     g_autofree char *path = *prefix ? g_strconcat (prefix, ".", word, NULL) : g_strdup (word);
     if (g_str_equal (prefix, "streams")) {
       if (!read_stream (walk, word, value, error))
@@ -267,11 +268,12 @@ read_env (Walk *walk, yaml_node_t *root)
     if (key->type != YAML_SCALAR_NODE || !g_str_equal (key->data.scalar.value, "env") ||
         env->type != YAML_MAPPING_NODE)
       continue;
-    for (yaml_node_pair_t *e = env->data.mapping.pairs.start; e < env->data.mapping.pairs.top; e++) {
+    for (yaml_node_pair_t *e = env->data.mapping.pairs.start; e < env->data.mapping.pairs.top;
+         e++) {
       yaml_node_t *name = get (walk, e->key), *value = get (walk, e->value);
       if (name->type == YAML_SCALAR_NODE && value->type == YAML_SCALAR_NODE)
-        g_hash_table_replace (walk->env, g_strdup ((char *) name->data.scalar.value),
-            g_strdup ((char *) value->data.scalar.value));
+        g_hash_table_replace (walk->env, g_strdup ((char *)name->data.scalar.value),
+            g_strdup ((char *)value->data.scalar.value));
     }
   }
 }
@@ -282,15 +284,15 @@ read_text (SptConfig *self, const char *name, const char *text, gsize size, GErr
   yaml_parser_t parser;
   yaml_document_t document;
   yaml_parser_initialize (&parser);
-  yaml_parser_set_input_string (&parser, (const guchar *) text, size);
+  yaml_parser_set_input_string (&parser, (const guchar *)text, size);
   if (!yaml_parser_load (&parser, &document)) {
     g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID, "%s:%u: %s", name,
-        (guint) parser.problem_mark.line + 1,
-        parser.problem ? parser.problem : "this is not YAML");
+        (guint)parser.problem_mark.line + 1, parser.problem ? parser.problem : "this is not YAML");
     yaml_parser_delete (&parser);
     return FALSE;
   }
-  Walk walk = {self, &document, name, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free)};
+  Walk walk = {
+      self, &document, name, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free)};
   yaml_node_t *root = yaml_document_get_root_node (&document);
   gboolean ok = TRUE;
   if (root && root->type == YAML_MAPPING_NODE) {
@@ -330,10 +332,10 @@ static gboolean
 read_assignment (SptConfig *self, const char *argument, GError **error)
 {
   const char *equals = strchr (argument, '=');
-  g_autofree char *key = g_strndup (argument, (gsize) (equals - argument));
+  g_autofree char *key = g_strndup (argument, (gsize)(equals - argument));
   const char *values[] = {equals + 1, NULL};
   if (g_str_has_prefix (key, "streams.")) {
-    put_stream (self, key + strlen ("streams."), g_strdupv ((char **) values));
+    put_stream (self, key + strlen ("streams."), g_strdupv ((char **)values));
     return TRUE;
   }
   return spt_settings_set (self->settings, key, values, error);
@@ -342,7 +344,8 @@ read_assignment (SptConfig *self, const char *argument, GError **error)
 static gboolean
 looks_like_key (const char *argument)
 {
-  gsize length = strspn (argument, "abcdefghijklmnopqrstuvwxyz_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-.");
+  gsize length =
+      strspn (argument, "abcdefghijklmnopqrstuvwxyz_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-.");
   return length && argument[length] == '=' && memchr (argument, '.', length);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The configuration: YAML files, inline YAML and key=value, read into settings and a list of streams. */
+/* The configuration: YAML files, inline YAML and key=value, read into settings and a list of
+ * streams. */
 #pragma once
 
 #include "settings.h"

@@ -27,7 +27,7 @@ append_track (GString *dot, SptTrack *track)
   SptTrackStats stats;
   g_autoptr (GstCaps) caps = spt_track_get_caps (track);
   spt_track_get_stats (track, &stats);
-  g_string_append_printf (dot, "  t%p [shape=cds, label=\"", (void *) track);
+  g_string_append_printf (dot, "  t%p [shape=cds, label=\"", (void *)track);
   append_label (dot, caps ? gst_structure_get_name (gst_caps_get_structure (caps, 0)) : "…");
   g_string_append_printf (dot, "\\n%" G_GUINT64_FORMAT " units, gop %u, %u viewers\"];\n",
       stats.units, stats.gop_units, stats.viewers);
@@ -37,7 +37,7 @@ static void
 append_branch (GString *dot, SptBranch *branch)
 {
   const char *element = spt_branch_get_element (branch);
-  g_string_append_printf (dot, "  b%p [shape=box, label=\"", (void *) branch);
+  g_string_append_printf (dot, "  b%p [shape=box, label=\"", (void *)branch);
   append_label (dot, spt_branch_get_name (branch));
   if (element) {
     g_string_append (dot, "\\n");
@@ -47,9 +47,9 @@ append_branch (GString *dot, SptBranch *branch)
   append_track (dot, spt_branch_get_track (branch));
   for (guint i = 0; spt_branch_get_input (branch, i); i++)
     g_string_append_printf (
-        dot, "  t%p -> b%p;\n", (void *) spt_branch_get_input (branch, i), (void *) branch);
+        dot, "  t%p -> b%p;\n", (void *)spt_branch_get_input (branch, i), (void *)branch);
   g_string_append_printf (
-      dot, "  b%p -> t%p;\n", (void *) branch, (void *) spt_branch_get_track (branch));
+      dot, "  b%p -> t%p;\n", (void *)branch, (void *)spt_branch_get_track (branch));
 }
 
 static void
@@ -60,12 +60,12 @@ append_viewer (GString *dot, SptLease *lease)
   SptViewerStats stats = {0};
   if (viewer)
     spt_viewer_get_stats (viewer, &stats);
-  g_string_append_printf (dot, "  v%p [shape=ellipse, label=\"%s\\n", (void *) lease, who->format);
+  g_string_append_printf (dot, "  v%p [shape=ellipse, label=\"%s\\n", (void *)lease, who->format);
   append_label (dot, who->remote_addr ? who->remote_addr : "");
-  g_string_append_printf (dot, "\\n%" G_GUINT64_FORMAT " drops, %u queued\"];\n", stats.drops,
-      stats.queued_units);
   g_string_append_printf (
-      dot, "  t%p -> v%p;\n", (void *) spt_lease_get_track (lease), (void *) lease);
+      dot, "\\n%" G_GUINT64_FORMAT " drops, %u queued\"];\n", stats.drops, stats.queued_units);
+  g_string_append_printf (
+      dot, "  t%p -> v%p;\n", (void *)spt_lease_get_track (lease), (void *)lease);
 }
 
 /* (transfer full): DOT text, credentials removed */
@@ -76,7 +76,7 @@ spt_graph_dot (SptStream *stream)
   const char *const *sources = spt_stream_get_sources (stream);
   guint current = spt_stream_get_current (stream);
   g_string_append (dot, "  source [shape=box3d, label=\"");
-  append_label (dot, current < g_strv_length ((char **) sources) ? sources[current] : "no source");
+  append_label (dot, current < g_strv_length ((char **)sources) ? sources[current] : "no source");
   g_string_append_printf (
       dot, "\\n%s\"];\n", spt_stream_state_name (spt_stream_get_state (stream)));
   for (guint i = 0; i < 2; i++) {
@@ -84,7 +84,7 @@ spt_graph_dot (SptStream *stream)
     if (!spt_track_is_active (track))
       continue;
     append_track (dot, track);
-    g_string_append_printf (dot, "  source -> t%p;\n", (void *) track);
+    g_string_append_printf (dot, "  source -> t%p;\n", (void *)track);
   }
   g_autoptr (GList) nodes = spt_stream_list_branches (stream);
   for (GList *l = nodes; l; l = l->next)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Our files log through GStreamer's categories, `spotter-MODULE` each; here they become lines. The rest
- * of GStreamer is heard from WARNING up only when GST_DEBUG asks for it. */
+/* Our files log through GStreamer's categories, `spotter-MODULE` each; here they become lines. The
+ * rest of GStreamer is heard from WARNING up only when GST_DEBUG asks for it. */
 #include "config.h"
 
 #include "log.h"

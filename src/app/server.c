@@ -79,7 +79,8 @@ read_config (SptServer *self, const SptServerOptions *how, GError **error)
 }
 
 static gboolean
-put (SptServer *self, const char *name, const char *const *sources, const char *where, GError **error)
+put (SptServer *self, const char *name, const char *const *sources, const char *where,
+    GError **error)
 {
   g_autoptr (GError) local = NULL;
   if (spt_streams_put (self->host.streams, name, sources, TRUE, &local))
@@ -105,7 +106,7 @@ add_streams (SptServer *self, const SptServerOptions *how, GError **error)
 {
   for (guint i = 0; i < self->config->streams->len; i++) {
     SptConfigStream *stream = g_ptr_array_index (self->config->streams, i);
-    if (!put (self, stream->name, (const char *const *) stream->sources, "the configuration", error))
+    if (!put (self, stream->name, (const char *const *)stream->sources, "the configuration", error))
       return FALSE;
     g_hash_table_add (self->configured, g_strdup (stream->name));
   }
@@ -165,7 +166,7 @@ spt_server_new (const SptServerOptions *how, GError **error)
     return NULL;
   }
   for (guint i = 0; i < self->config->warnings->len; i++)
-    GST_WARNING ("%s", (char *) g_ptr_array_index (self->config->warnings, i));
+    GST_WARNING ("%s", (char *)g_ptr_array_index (self->config->warnings, i));
   self->auth = spt_auth_new (self->settings);
   self->host = (SptHost){.settings = self->settings,
       .streams = spt_streams_new (self->settings),

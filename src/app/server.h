@@ -5,10 +5,10 @@
 #include <glib.h>
 
 typedef struct {
-  char **configs;       /* -c, in order */
-  const char *listen;   /* (nullable): overrides api.listen */
-  const char *launch;   /* (nullable): gst-launch text to serve … */
-  const char *name;     /* … under this name */
+  char **configs;     /* -c, in order */
+  const char *listen; /* (nullable): overrides api.listen */
+  const char *launch; /* (nullable): gst-launch text to serve … */
+  const char *name;   /* … under this name */
 } SptServerOptions;
 
 typedef struct _SptServer SptServer;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One small YAML file: name → list of sources, or ~ for a configured stream that was removed. A change
- * is answered when a file that has it is on disk, renamed over the old one. While one file is being
- * written, all changes that come wait for the next: a hundred at once cost two or three writes. */
+/* One small YAML file: name → list of sources, or ~ for a configured stream that was removed. A
+ * change is answered when a file that has it is on disk, renamed over the old one. While one file
+ * is being written, all changes that come wait for the next: a hundred at once cost two or three
+ * writes. */
 #include "config.h"
 
 #include "store.h"
@@ -29,7 +30,7 @@ spt_store_new (const char *path)
   SptStore *self = g_new0 (SptStore, 1);
   self->path = g_strdup (path);
   self->streams =
-      g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_strfreev);
+      g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_strfreev);
   self->waiting = g_ptr_array_new_with_free_func (g_object_unref);
   return self;
 }
@@ -63,7 +64,7 @@ read_sources (yaml_document_t *document, yaml_node_t *node)
        item < node->data.sequence.items.top; item++) {
     yaml_node_t *child = yaml_document_get_node (document, *item);
     if (child->type == YAML_SCALAR_NODE)
-      g_strv_builder_add (sources, (const char *) child->data.scalar.value);
+      g_strv_builder_add (sources, (const char *)child->data.scalar.value);
   }
   return g_strv_builder_end (sources);
 }
@@ -79,7 +80,7 @@ read_document (SptStore *self, yaml_document_t *document)
     yaml_node_t *key = yaml_document_get_node (document, pair->key);
     yaml_node_t *value = yaml_document_get_node (document, pair->value);
     if (key->type == YAML_SCALAR_NODE)
-      g_hash_table_replace (self->streams, g_strdup ((char *) key->data.scalar.value),
+      g_hash_table_replace (self->streams, g_strdup ((char *)key->data.scalar.value),
           value->type == YAML_SEQUENCE_NODE ? read_sources (document, value) : NULL);
   }
 }
@@ -101,14 +102,14 @@ spt_store_load (SptStore *self, GError **error)
   yaml_parser_t parser;
   yaml_document_t document;
   yaml_parser_initialize (&parser);
-  yaml_parser_set_input_string (&parser, (const guchar *) text, size);
+  yaml_parser_set_input_string (&parser, (const guchar *)text, size);
   gboolean ok = yaml_parser_load (&parser, &document);
   if (ok) {
     read_document (self, &document);
     yaml_document_delete (&document);
   } else {
     g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID, "%s:%u: %s; repair or remove the file",
-        self->path, (guint) parser.problem_mark.line + 1, parser.problem);
+        self->path, (guint)parser.problem_mark.line + 1, parser.problem);
   }
   yaml_parser_delete (&parser);
   return ok;
@@ -135,7 +136,7 @@ spt_store_contains (SptStore *self, const char *name)
 void
 spt_store_put (SptStore *self, const char *name, const char *const *sources)
 {
-  g_hash_table_replace (self->streams, g_strdup (name), g_strdupv ((char **) sources));
+  g_hash_table_replace (self->streams, g_strdup (name), g_strdupv ((char **)sources));
 }
 
 /* Remembers that a configured stream was removed. */
@@ -160,8 +161,8 @@ append_quoted (GString *text, const char *value)
   for (const char *c = value; *c; c++) {
     if (*c == '"' || *c == '\\')
       g_string_append_c (text, '\\');
-    if ((guchar) *c < 0x20)
-      g_string_append_printf (text, "\\x%02X", (guchar) *c);
+    if ((guchar)*c < 0x20)
+      g_string_append_printf (text, "\\x%02X", (guchar)*c);
     else
       g_string_append_c (text, *c);
   }

@@ -8,7 +8,8 @@
 #define RESOURCES "/org/spotter/web"
 /* Own scripts, styles and media only; nothing inline, nothing from elsewhere. */
 #define POLICY                                                                                     \
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; " \
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src "      \
+  "'self'; "                                                                                       \
   "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 
 static const struct {

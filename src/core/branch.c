@@ -20,8 +20,10 @@
 #include "track.h"
 #include "viewer.h"
 
-/* Units inside an appsrc; what waits beyond that waits in the viewer, where the policy is. */
+/* Units inside an appsrc; what waits beyond that waits in the viewer, where the policy is. A muxer has
+ * two, fed from one queue: a full one must not hold up what the other waits for. */
 #define APPSRC_UNITS 3
+#define APPSRC_UNITS_OF_PAIR 300
 #define PROBE_TIMEOUT (5 * GST_SECOND)
 
 GST_DEBUG_CATEGORY_STATIC (spotter_branch);
@@ -160,8 +162,8 @@ probe_encoder (const SptCandidate *candidate)
   gst_object_ref_sink (pipeline);
   g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  g_autoptr (GstMessage) message = gst_bus_timed_pop_filtered (
-      bus, PROBE_TIMEOUT, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+  g_autoptr (GstMessage) message =
+      gst_bus_timed_pop_filtered (bus, PROBE_TIMEOUT, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
   gboolean works = message && GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS;
   gst_element_set_state (pipeline, GST_STATE_NULL);
   GST_INFO ("%s %s", candidate->element, works ? "works" : "is present, but does not encode");
@@ -196,8 +198,8 @@ spt_branch_usable (const SptRecipe *recipe)
   const SptCandidate *candidate = recipe->candidates;
   while (candidate->element && !works (recipe, candidate))
     candidate++;
-  found = candidate->element ? (gpointer) candidate : NULL;
-  g_hash_table_insert (known, (gpointer) recipe, found);
+  found = candidate->element ? (gpointer)candidate : NULL;
+  g_hash_table_insert (known, (gpointer)recipe, found);
   return found;
 }
 
@@ -216,7 +218,8 @@ take_appsrc (GstSample *unit, guint pad, gpointer user_data)
 {
   SptBranch *self = user_data;
   GstAppSrc *appsrc = GST_APP_SRC (self->appsrc[pad]);
-  if (gst_app_src_get_current_level_buffers (appsrc) >= APPSRC_UNITS)
+  guint most = self->n > 1 ? APPSRC_UNITS_OF_PAIR : APPSRC_UNITS;
+  if (gst_app_src_get_current_level_buffers (appsrc) >= most)
     return FALSE;
   gst_app_src_push_sample (appsrc, unit);
   return TRUE;
@@ -275,8 +278,8 @@ branch_new (const char *name, SptTrack *const *inputs, guint n)
   g_autoptr (GstCaps) caps = spt_track_get_caps (inputs[0]);
   gboolean raw = caps && gst_structure_has_name (gst_caps_get_structure (caps, 0), "video/x-raw");
   /* Raw pictures are large and each stands alone: few. Encoded ones: enough for a hiccup. */
-  SptViewerLimits limits = {SPT_DROP_TO_KEYFRAME, raw ? 64u << 20 : 16u << 20,
-      raw ? 200 * GST_MSECOND : 3 * GST_SECOND};
+  SptViewerLimits limits = {
+      SPT_DROP_TO_KEYFRAME, raw ? 64u << 20 : 16u << 20, raw ? 200 * GST_MSECOND : 3 * GST_SECOND};
   self->viewer = spt_viewer_new (&limits, pump, self);
   return self;
 }
@@ -286,7 +289,8 @@ build (SptBranch *self, const char *launch, GError **error)
 {
   g_autoptr (GError) local = NULL;
   self->pipeline = spt_pipeline_new (self->name);
-  g_autoptr (GstElement) bin = gst_parse_launch_full (launch, NULL, GST_PARSE_FLAG_FATAL_ERRORS, &local);
+  g_autoptr (GstElement) bin =
+      gst_parse_launch_full (launch, NULL, GST_PARSE_FLAG_FATAL_ERRORS, &local);
   if (!bin) {
     g_set_error (error, SPT_ERROR, SPT_ERROR_UNSUPPORTED, "the branch %s cannot be built: %s",
         self->name, local->message);
@@ -299,7 +303,7 @@ build (SptBranch *self, const char *launch, GError **error)
     g_autofree char *name = g_strdup_printf ("in%u", i);
     g_autoptr (GstElement) appsrc = gst_bin_get_by_name (GST_BIN (bin), name);
     self->appsrc[i] = appsrc; /* lives as long as the pipeline */
-    g_object_set (appsrc, "format", GST_FORMAT_TIME, "is-live", TRUE, "max-bytes", (guint64) 0,
+    g_object_set (appsrc, "format", GST_FORMAT_TIME, "is-live", TRUE, "max-bytes", (guint64)0,
         "block", FALSE, NULL);
     GstAppSrcCallbacks callbacks = {.need_data = on_need_data};
     gst_app_src_set_callbacks (GST_APP_SRC (appsrc), &callbacks, self, NULL);
@@ -328,10 +332,10 @@ recipe_launch (const SptCandidate *candidate, SptTrack *input)
     gst_structure_get_int (s, "height", &height);
     gst_structure_get_fraction (s, "framerate", &num, &den);
   }
-  double fps = num > 0 && den > 0 ? CLAMP ((double) num / den, 1, 120) : 30;
-  double kbps = CLAMP (width * (double) height * fps * BITS_PER_PIXEL / 1000, 300, 12000);
+  double fps = num > 0 && den > 0 ? CLAMP ((double)num / den, 1, 120) : 30;
+  double kbps = CLAMP (width * (double)height * fps * BITS_PER_PIXEL / 1000, 300, 12000);
   g_autofree char *middle =
-      fill_in (candidate->launch, (guint) kbps, (guint) MAX (fps * KEYFRAME_DISTANCE, 1));
+      fill_in (candidate->launch, (guint)kbps, (guint)MAX (fps * KEYFRAME_DISTANCE, 1));
   return g_strconcat ("bin.( appsrc name=in0 ! ", middle, " )", NULL);
 }
 
@@ -401,9 +405,9 @@ static void
 on_ended (const GError *error, gpointer user_data)
 {
   SptBranch *self = user_data;
-  g_autoptr (GError) end =
-      error ? g_error_copy (error)
-            : g_error_new (SPT_ERROR, SPT_ERROR_FAILED, "the branch %s ended by itself", self->name);
+  g_autoptr (GError) end = error ? g_error_copy (error)
+                                 : g_error_new (SPT_ERROR, SPT_ERROR_FAILED,
+                                       "the branch %s ended by itself", self->name);
   if (self->failed)
     self->failed (self, end, self->failed_data);
 }
@@ -458,8 +462,7 @@ spt_branch_stop (SptBranch *self)
   if (self->pipeline) {
     GstElement *pipeline = g_steal_pointer (&self->pipeline);
     /* The callbacks point at us until NULL is reached: hold on till then. */
-    g_object_set_data_full (
-        G_OBJECT (pipeline), "spt-branch", g_object_ref (self), g_object_unref);
+    g_object_set_data_full (G_OBJECT (pipeline), "spt-branch", g_object_ref (self), g_object_unref);
     spt_pipeline_stop (pipeline, NULL, NULL);
   }
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Big-endian numbers at any address (GStreamer's macros assume that unaligned access is defined). */
+/* Big-endian numbers at any address (GStreamer's macros assume that unaligned access is defined).
+ */
 #pragma once
 
 #include <glib.h>

@@ -179,7 +179,8 @@ fail (SptNode *node, const GError *reason)
   spt_track_end (spt_node_get_track (node), reason);
 }
 
-/* A list of all nodes, each held; drop_all() gives the holds back and frees what nobody else has. */
+/* A list of all nodes, each held; drop_all() gives the holds back and frees what nobody else has.
+ */
 static GList *
 hold_all (SptChain *self)
 {
@@ -192,7 +193,7 @@ hold_all (SptChain *self)
 static void
 drop_all (GList *nodes)
 {
-  g_list_free_full (nodes, (GDestroyNotify) spt_node_release);
+  g_list_free_full (nodes, (GDestroyNotify)spt_node_release);
 }
 
 static gboolean
@@ -260,8 +261,8 @@ input_key (SptNode *parent, SptTrack *input)
  * Returns: (transfer full): a hold on the one branch that does this
  */
 SptNode *
-spt_chain_recipe (SptChain *self, const SptRecipe *recipe, SptNode *parent, SptTrack *input,
-    GError **error)
+spt_chain_recipe (
+    SptChain *self, const SptRecipe *recipe, SptNode *parent, SptTrack *input, GError **error)
 {
   g_autofree char *key = g_strconcat (input_key (parent, input), "/", recipe->name, NULL);
   SptNode *node = find (self, key);

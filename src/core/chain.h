@@ -15,10 +15,10 @@ typedef void (*SptChainChanged) (gpointer data);
 SptChain *spt_chain_new (SptChainChanged changed, gpointer data);
 void spt_chain_free (SptChain *self);
 
-SptNode *spt_chain_recipe (SptChain *self, const SptRecipe *recipe, SptNode *parent,
-    SptTrack *input, GError **error);
-SptNode *spt_chain_container (SptChain *self, const SptContainer *container, SptNode *const *parents,
-    SptTrack *const *inputs, guint n, GError **error);
+SptNode *spt_chain_recipe (
+    SptChain *self, const SptRecipe *recipe, SptNode *parent, SptTrack *input, GError **error);
+SptNode *spt_chain_container (SptChain *self, const SptContainer *container,
+    SptNode *const *parents, SptTrack *const *inputs, guint n, GError **error);
 SptNode *spt_node_hold (SptNode *node);
 void spt_node_release (SptNode *node);
 SptTrack *spt_node_get_track (SptNode *node);

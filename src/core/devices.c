@@ -55,7 +55,7 @@ describe_nodes (GPtrArray *nodes)
   GString *text = g_string_new (NULL);
   for (guint i = 0; i < nodes->len; i++)
     g_string_append_printf (
-        text, "%s%u (%s)", i ? ", " : "", i, (char *) g_ptr_array_index (nodes, i));
+        text, "%s%u (%s)", i ? ", " : "", i, (char *)g_ptr_array_index (nodes, i));
   return g_string_free (text, FALSE);
 }
 
@@ -115,8 +115,8 @@ fix_near (GstStructure *mode, int width, int height, int num, int den)
   gst_structure_get_int (mode, "width", &w);
   gst_structure_get_int (mode, "height", &h);
   gst_structure_get_fraction (mode, "framerate", &n, &d);
-  double fps = d ? (double) n / d : 0;
-  double want = num ? (double) num / den : 30;
+  double fps = d ? (double)n / d : 0;
+  double want = num ? (double)num / den : 30;
   return distance (w, width ? width : 1280) + distance (h, height ? height : 720) +
          distance (fps, want);
 }

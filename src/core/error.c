@@ -3,7 +3,7 @@
 
 #include "error.h"
 
-G_DEFINE_QUARK (spt-error-quark, spt_error)
+G_DEFINE_QUARK (spt - error - quark, spt_error)
 
 /**
  * spt_error_word:
@@ -22,7 +22,7 @@ spt_error_word (const GError *error)
       [SPT_ERROR_UNSUPPORTED] = "unsupported",
       [SPT_ERROR_UNAVAILABLE] = "unavailable",
   };
-  if (error->domain != SPT_ERROR || (guint) error->code >= G_N_ELEMENTS (words))
+  if (error->domain != SPT_ERROR || (guint)error->code >= G_N_ELEMENTS (words))
     return "failed";
   return words[error->code];
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One error domain. Doors turn the code into a status in exactly one place (net/http.c), the command
- * line into an exit code (main.c). A message finishes the sentence "could not …". */
+/* One error domain. Doors turn the code into a status in exactly one place (net/http.c), the
+ * command line into an exit code (main.c). A message finishes the sentence "could not …". */
 #pragma once
 
 #include <glib.h>

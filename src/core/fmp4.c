@@ -20,7 +20,7 @@ typedef GByteArray Box;
 static void
 put (Box *box, const void *data, gsize size)
 {
-  g_byte_array_append (box, data, (guint) size);
+  g_byte_array_append (box, data, (guint)size);
 }
 
 static void
@@ -28,7 +28,7 @@ put_uint (Box *box, guint bytes, guint64 value)
 {
   guint8 out[8];
   for (guint i = 0; i < bytes; i++)
-    out[i] = (guint8) (value >> (8 * (bytes - 1 - i)));
+    out[i] = (guint8)(value >> (8 * (bytes - 1 - i)));
   put (box, out, bytes);
 }
 
@@ -53,7 +53,7 @@ static guint
 open_full (Box *box, const char *type, guint version, guint32 flags)
 {
   guint start = open_box (box, type);
-  put_uint (box, 4, (guint64) version << 24 | flags);
+  put_uint (box, 4, (guint64)version << 24 | flags);
   return start;
 }
 
@@ -99,9 +99,9 @@ static void
 put_mvhd (Box *box, guint n)
 {
   guint mvhd = open_full (box, "mvhd", 0, 0);
-  put_zeros (box, 8);        /* creation, modification */
-  put_uint (box, 4, 1000);   /* timescale */
-  put_uint (box, 4, 0);      /* duration: live */
+  put_zeros (box, 8);      /* creation, modification */
+  put_uint (box, 4, 1000); /* timescale */
+  put_uint (box, 4, 0);    /* duration: live */
   put_uint (box, 4, 0x10000);
   put_uint (box, 2, 0x100);
   put_zeros (box, 10);
@@ -121,8 +121,8 @@ put_tkhd (Box *box, const SptFmp4Track *track)
   put_uint (box, 2, is_video (track) ? 0 : 0x100);
   put_zeros (box, 2);
   put_matrix (box);
-  put_uint (box, 4, (guint64) track->width << 16);
-  put_uint (box, 4, (guint64) track->height << 16);
+  put_uint (box, 4, (guint64)track->width << 16);
+  put_uint (box, 4, (guint64)track->height << 16);
   close_box (box, tkhd);
 }
 
@@ -170,7 +170,7 @@ put_visual_entry (Box *box, const SptFmp4Track *track)
 static void
 put_esds (Box *box, const SptFmp4Track *track)
 {
-  guint config = track->config ? (guint) g_bytes_get_size (track->config) : 0;
+  guint config = track->config ? (guint)g_bytes_get_size (track->config) : 0;
   guint esds = open_full (box, "esds", 0, 0);
   put_uint (box, 1, 3);
   put_uint (box, 1, 3 + 2 + 13 + 2 + config + 3);
@@ -201,9 +201,9 @@ put_dops (Box *box, const SptFmp4Track *track)
   guint dops = open_box (box, "dOps");
   put_uint (box, 1, 0);
   put_uint (box, 1, track->channels);
-  put_uint (box, 2, known ? head[2] | (guint) head[3] << 8 : 312);
+  put_uint (box, 2, known ? head[2] | (guint)head[3] << 8 : 312);
   put_uint (box, 4, known ? GUINT32_SWAP_LE_BE (spt_get_be32 (head + 4)) : track->rate);
-  put_uint (box, 2, known ? head[8] | (guint) head[9] << 8 : 0);
+  put_uint (box, 2, known ? head[8] | (guint)head[9] << 8 : 0);
   guint mapping = known ? head[10] : 0;
   put_uint (box, 1, mapping);
   if (mapping)
@@ -222,7 +222,7 @@ put_audio_entry (Box *box, const SptFmp4Track *track)
   put_uint (box, 2, track->channels);
   put_uint (box, 2, 16);
   put_zeros (box, 4);
-  put_uint (box, 4, track->rate < 0x10000 ? (guint64) track->rate << 16 : 0);
+  put_uint (box, 4, track->rate < 0x10000 ? (guint64)track->rate << 16 : 0);
   if (aac)
     put_esds (box, track);
   else
@@ -355,7 +355,7 @@ spt_fmp4_head (const SptFmp4Sample *sample, guint8 head[SPT_FMP4_HEAD_SIZE])
   at = word (at, sample->duration);
   at = word (at, sample->size);
   at = word (at, sample->keyframe ? FLAGS_KEYFRAME : FLAGS_DELTA);
-  at = word (at, (guint32) sample->composition);
+  at = word (at, (guint32)sample->composition);
   at = box_head (at, 8 + sample->size, "mdat");
   g_assert (at == head + SPT_FMP4_HEAD_SIZE);
 }

@@ -13,20 +13,20 @@ typedef enum {
 
 typedef struct {
   SptFmp4Codec codec;
-  guint32 id;            /* 1 … */
-  guint32 timescale;     /* units per second */
-  guint width, height;   /* video */
-  guint rate, channels;  /* audio */
-  GBytes *config;        /* avcC, hvcC, AudioSpecificConfig, OpusHead after its magic (nullable) */
+  guint32 id;           /* 1 … */
+  guint32 timescale;    /* units per second */
+  guint width, height;  /* video */
+  guint rate, channels; /* audio */
+  GBytes *config;       /* avcC, hvcC, AudioSpecificConfig, OpusHead after its magic (nullable) */
 } SptFmp4Track;
 
 typedef struct {
   guint32 track, sequence;
-  guint64 decode_time;  /* in the track's timescale */
+  guint64 decode_time; /* in the track's timescale */
   guint32 duration;
-  gint32 composition;   /* presentation minus decode time */
+  gint32 composition; /* presentation minus decode time */
   gboolean keyframe;
-  guint32 size;         /* of the sample that follows */
+  guint32 size; /* of the sample that follows */
 } SptFmp4Sample;
 
 /* The size of what stands before a sample: moof and the header of mdat. */

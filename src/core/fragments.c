@@ -17,7 +17,8 @@
 #include "track.h"
 
 #define VIDEO_TIMESCALE 90000
-/* Sound whose timestamps stray further than this from the count of its samples starts a new count. */
+/* Sound whose timestamps stray further than this from the count of its samples starts a new count.
+ */
 #define AUDIO_RESYNC (60 * GST_MSECOND)
 /* A gap longer than this is no frame duration: the last good one is written. */
 #define DURATION_MAX GST_SECOND
@@ -28,10 +29,10 @@ GST_DEBUG_CATEGORY_STATIC (spotter_fragments);
 typedef struct {
   gboolean present;
   SptFmp4Track track;
-  GstCaps *caps;            /* the last seen, compared by pointer */
-  guint64 next;             /* decode time that is due, in timescale */
-  GstClockTime last_time;   /* running decode time of the last sample */
-  guint32 last_duration;    /* in timescale */
+  GstCaps *caps;          /* the last seen, compared by pointer */
+  guint64 next;           /* decode time that is due, in timescale */
+  GstClockTime last_time; /* running decode time of the last sample */
+  guint32 last_duration;  /* in timescale */
 } Lane;
 
 typedef struct {
@@ -78,18 +79,18 @@ publish_caps (Fragments *self)
     tracks[n++] = lane->track;
   }
   g_ptr_array_add (codecs, NULL);
-  g_autofree char *list = g_strjoinv (",", (char **) codecs->pdata);
+  g_autofree char *list = g_strjoinv (",", (char **)codecs->pdata);
   g_autoptr (GBytes) init = spt_fmp4_init_segment (tracks, n);
   g_autoptr (GstBuffer) header = gst_buffer_new_wrapped_bytes (init);
   GST_BUFFER_FLAG_SET (header, GST_BUFFER_FLAG_HEADER);
-  g_autoptr (GstCaps) caps = gst_caps_new_simple ("video/mp4", "codecs", G_TYPE_STRING, list,
-      "streamheader", GST_TYPE_BUFFER, header, NULL);
+  g_autoptr (GstCaps) caps = gst_caps_new_simple (
+      "video/mp4", "codecs", G_TYPE_STRING, list, "streamheader", GST_TYPE_BUFFER, header, NULL);
   for (guint i = 0; i < n; i++)
     gst_caps_set_simple (caps, tracks[i].id == 2 ? "timescale-2" : "timescale-1", G_TYPE_INT,
-        (int) tracks[i].timescale, NULL);
+        (int)tracks[i].timescale, NULL);
   if (self->lanes[0].track.width)
-    gst_caps_set_simple (caps, "width", G_TYPE_INT, (int) self->lanes[0].track.width, "height",
-        G_TYPE_INT, (int) self->lanes[0].track.height, NULL);
+    gst_caps_set_simple (caps, "width", G_TYPE_INT, (int)self->lanes[0].track.width, "height",
+        G_TYPE_INT, (int)self->lanes[0].track.height, NULL);
   spt_track_set_caps (self->out, caps);
 }
 
@@ -115,9 +116,9 @@ configure_audio (Lane *lane, const GstStructure *s, guint32 id)
   g_clear_pointer (&lane->track.config, g_bytes_unref);
   lane->track = (SptFmp4Track){.codec = aac ? SPT_FMP4_AAC : SPT_FMP4_OPUS,
       .id = id,
-      .timescale = aac ? (guint32) MAX (rate, 1) : 48000,
-      .rate = aac ? (guint) rate : 48000,
-      .channels = (guint) channels};
+      .timescale = aac ? (guint32)MAX (rate, 1) : 48000,
+      .rate = aac ? (guint)rate : 48000,
+      .channels = (guint)channels};
   if (aac) {
     lane->track.config = buffer_bytes (gst_structure_get_value (s, "codec_data"), 0);
   } else {
@@ -173,15 +174,16 @@ configure_video (Fragments *self, Lane *lane, GstCaps *caps)
   lane->track = (SptFmp4Track){.codec = hevc ? SPT_FMP4_HEVC : SPT_FMP4_AVC,
       .id = 1,
       .timescale = VIDEO_TIMESCALE,
-      .width = (guint) width,
-      .height = (guint) height,
+      .width = (guint)width,
+      .height = (guint)height,
       .config = self->nal.sps ? spt_nal_decoder_config (&self->nal) : NULL};
   lane->present = lane->track.config != NULL;
 }
 
 /* Takes what a keyframe says about itself; FALSE while nothing can be written yet. */
 static gboolean
-update_video (Fragments *self, Lane *lane, GstSample *unit, const GstMapInfo *map, gboolean keyframe)
+update_video (
+    Fragments *self, Lane *lane, GstSample *unit, const GstMapInfo *map, gboolean keyframe)
 {
   GstCaps *caps = gst_sample_get_caps (unit);
   gboolean changed = lane->caps != caps;
@@ -251,12 +253,12 @@ take_video (Fragments *self, GstSample *sample)
     guint64 decode = video_decode_time (self, lane, dts);
     if (lane->last_time != GST_CLOCK_TIME_NONE && dts > lane->last_time &&
         dts - lane->last_time < DURATION_MAX)
-      lane->last_duration = (guint32) to_scale (dts - lane->last_time, VIDEO_TIMESCALE);
+      lane->last_duration = (guint32)to_scale (dts - lane->last_time, VIDEO_TIMESCALE);
     if (!lane->last_duration)
       lane->last_duration = VIDEO_TIMESCALE / 30;
     gint64 composition =
-        (gint64) (pts > self->origin ? to_scale (pts - self->origin, VIDEO_TIMESCALE) : 0) -
-        (gint64) decode;
+        (gint64)(pts > self->origin ? to_scale (pts - self->origin, VIDEO_TIMESCALE) : 0) -
+        (gint64)decode;
     lane->last_time = dts;
     lane->next = decode + 1;
     self->started = TRUE;
@@ -265,9 +267,9 @@ take_video (Fragments *self, GstSample *sample)
             .sequence = ++self->sequence,
             .decode_time = decode,
             .duration = lane->last_duration,
-            .composition = (gint32) CLAMP (composition, -G_MAXINT32, G_MAXINT32),
+            .composition = (gint32)CLAMP (composition, -G_MAXINT32, G_MAXINT32),
             .keyframe = keyframe,
-            .size = (guint32) size},
+            .size = (guint32)size},
         gst_memory_new_wrapped (0, payload, size, 0, size, payload, g_free));
   }
   gst_buffer_unmap (unit, &map);
@@ -279,7 +281,7 @@ audio_duration (const Lane *lane, GstBuffer *unit)
   if (lane->track.codec == SPT_FMP4_AAC)
     return 1024;
   if (GST_BUFFER_DURATION_IS_VALID (unit))
-    return (guint32) to_scale (GST_BUFFER_DURATION (unit), lane->track.timescale);
+    return (guint32)to_scale (GST_BUFFER_DURATION (unit), lane->track.timescale);
   return lane->track.timescale / 50;
 }
 
@@ -318,7 +320,7 @@ take_audio (Fragments *self, GstSample *sample, guint pad)
           .decode_time = decode,
           .duration = duration,
           .keyframe = TRUE,
-          .size = (guint32) size},
+          .size = (guint32)size},
       gst_buffer_get_all_memory (unit));
 }
 

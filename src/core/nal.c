@@ -29,7 +29,7 @@ find_start (const Scanner *s, gsize from)
     const guint8 *one = memchr (s->data + from + 2, 1, s->size - from - 2);
     if (!one)
       break;
-    gsize at = (gsize) (one - s->data) - 2;
+    gsize at = (gsize)(one - s->data) - 2;
     if (s->data[at] == 0 && s->data[at + 1] == 0)
       return at;
     from = at + 1;
@@ -147,14 +147,14 @@ spt_nal_to_lengths (gboolean hevc, const guint8 *data, gsize size, guint8 *out, 
 static void
 put16 (GByteArray *array, guint value)
 {
-  guint8 bytes[2] = {(guint8) (value >> 8), (guint8) value};
+  guint8 bytes[2] = {(guint8)(value >> 8), (guint8)value};
   g_byte_array_append (array, bytes, 2);
 }
 
 static void
 put8 (GByteArray *array, guint value)
 {
-  guint8 byte = (guint8) value;
+  guint8 byte = (guint8)value;
   g_byte_array_append (array, &byte, 1);
 }
 
@@ -163,8 +163,8 @@ put_set (GByteArray *array, GBytes *set)
 {
   gsize size;
   const guint8 *data = g_bytes_get_data (set, &size);
-  put16 (array, (guint) MIN (size, 0xffff));
-  g_byte_array_append (array, data, (guint) MIN (size, 0xffff));
+  put16 (array, (guint)MIN (size, 0xffff));
+  g_byte_array_append (array, data, (guint)MIN (size, 0xffff));
 }
 
 /* The payload without emulation prevention bytes (00 00 03 → 00 00). */
@@ -173,7 +173,7 @@ unescape (GBytes *nal)
 {
   gsize size;
   const guint8 *data = g_bytes_get_data (nal, &size);
-  GByteArray *out = g_byte_array_sized_new ((guint) size);
+  GByteArray *out = g_byte_array_sized_new ((guint)size);
   for (gsize i = 0; i < size; i++)
     if (!(i >= 2 && data[i] == 3 && data[i - 1] == 0 && data[i - 2] == 0))
       put8 (out, data[i]);
@@ -267,7 +267,7 @@ hvcc (const SptNalConfig *self)
   put8 (out, 0xf8 | luma_depth);
   put8 (out, 0xf8 | chroma_depth);
   put16 (out, 0); /* avgFrameRate unknown */
-  put8 (out, 0x0f | (sps->len > 2 ? ((((guint) sps->data[2] >> 1) & 7) + 1) << 3 : 0));
+  put8 (out, 0x0f | (sps->len > 2 ? ((((guint)sps->data[2] >> 1) & 7) + 1) << 3 : 0));
   put8 (out, 3);
   GBytes *const sets[] = {self->vps, self->sps, self->pps};
   for (guint i = 0; i < 3; i++) {

@@ -12,6 +12,7 @@ typedef struct {
 void spt_nal_config_clear (SptNalConfig *self);
 gboolean spt_nal_config_update (SptNalConfig *self, const guint8 *data, gsize size);
 
-gsize spt_nal_to_lengths (gboolean hevc, const guint8 *data, gsize size, guint8 *out, gsize out_size);
+gsize spt_nal_to_lengths (
+    gboolean hevc, const guint8 *data, gsize size, guint8 *out, gsize out_size);
 GBytes *spt_nal_decoder_config (const SptNalConfig *self);
 char *spt_nal_codec_string (const SptNalConfig *self);

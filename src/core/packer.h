@@ -7,7 +7,8 @@
 
 typedef struct {
   const char *name;
-  /* @inputs: the tracks that will feed it; pad 0 and, when there are two, pad 1. @out gets the units. */
+  /* @inputs: the tracks that will feed it; pad 0 and, when there are two, pad 1. @out gets the
+   * units. */
   gpointer (*new) (SptTrack *const *inputs, guint n, SptTrack *out);
   /* Streaming threads, one at a time. */
   void (*take) (gpointer self, GstSample *unit, guint pad);

@@ -83,7 +83,7 @@ sentence (GstMessage *message)
   gsize length = strlen (said);
   while (length && said[length - 1] == '.')
     length--;
-  return g_error_new (SPT_ERROR, SPT_ERROR_UNAVAILABLE, "%.*s%s%s%s", (int) length, said,
+  return g_error_new (SPT_ERROR, SPT_ERROR_UNAVAILABLE, "%.*s%s%s%s", (int)length, said,
       detail && *detail ? " (" : "", detail && *detail ? detail : "", detail && *detail ? ")" : "");
 }
 
@@ -140,8 +140,30 @@ running_time (const GstSegment *segment, GstClockTime time, gint64 offset)
   if (!GST_CLOCK_TIME_IS_VALID (time))
     return GST_CLOCK_TIME_NONE;
   int sign = gst_segment_to_running_time_full (segment, GST_FORMAT_TIME, time, &running);
-  gint64 signed_time = (sign < 0 ? -(gint64) running : (gint64) running) + offset;
-  return sign && signed_time > 0 ? (GstClockTime) signed_time : 0;
+  gint64 signed_time = (sign < 0 ? -(gint64)running : (gint64)running) + offset;
+  return sign && signed_time > 0 ? (GstClockTime)signed_time : 0;
+}
+
+/* (transfer full): the sample's data as one buffer. mpegtsmux gives a list of 188-byte packets for each
+ * access unit; handed on one by one they would cost every viewer a system call each. */
+static GstBuffer *
+one_buffer (GstSample *sample)
+{
+  GstBufferList *list = gst_sample_get_buffer_list (sample);
+  if (!list)
+    return gst_buffer_ref (gst_sample_get_buffer (sample));
+  guint n = gst_buffer_list_length (list);
+  GstBuffer *first = gst_buffer_list_get (list, 0);
+  gsize size = gst_buffer_list_calculate_size (list), at = 0;
+  GstBuffer *whole = gst_buffer_new_allocate (NULL, size, NULL);
+  GstMapInfo map;
+  gst_buffer_copy_into (
+      whole, first, GST_BUFFER_COPY_FLAGS | GST_BUFFER_COPY_TIMESTAMPS, 0, (gsize) -1);
+  gst_buffer_map (whole, &map, GST_MAP_WRITE);
+  for (guint i = 0; i < n; i++)
+    at += gst_buffer_extract (gst_buffer_list_get (list, i), 0, map.data + at, size - at);
+  gst_buffer_unmap (whole, &map);
+  return whole;
 }
 
 static GstFlowReturn
@@ -158,7 +180,7 @@ on_sample (GstAppSink *appsink, gpointer user_data)
   }
   const GstSegment *segment = gst_sample_get_segment (sample);
   gint64 offset = tap->offset ? *tap->offset : 0;
-  GstBuffer *buffer = gst_buffer_ref (gst_sample_get_buffer (sample));
+  GstBuffer *buffer = one_buffer (sample);
   GstClockTime pts = running_time (segment, GST_BUFFER_PTS (buffer), offset);
   GstClockTime dts = running_time (segment, GST_BUFFER_DTS (buffer), offset);
   if (!GST_CLOCK_TIME_IS_VALID (pts))
@@ -195,7 +217,7 @@ spt_pipeline_add_tap (GstBin *bin, SptTrack *track, const gint64 *offset)
 {
   GstElement *appsink = gst_element_factory_make ("appsink", NULL);
   g_object_set (appsink, "sync", FALSE, "async", FALSE, "enable-last-sample", FALSE, "qos", FALSE,
-      "wait-on-eos", FALSE, "max-buffers", 1, NULL);
+      "wait-on-eos", FALSE, "max-buffers", 1, "buffer-list", TRUE, NULL);
   GstAppSinkCallbacks callbacks = {.new_sample = on_sample};
   Tap *tap = g_new0 (Tap, 1);
   tap->track = g_object_ref (track);
@@ -208,8 +230,8 @@ spt_pipeline_add_tap (GstBin *bin, SptTrack *track, const gint64 *offset)
 /**
  * spt_pipeline_force_keyframe:
  *
- * Sends a force-key-unit event upstream from @appsink; it reaches an encoder wherever it stands, also
- * inside a launch text.
+ * Sends a force-key-unit event upstream from @appsink; it reaches an encoder wherever it stands,
+ * also inside a launch text.
  */
 void
 spt_pipeline_force_keyframe (GstElement *appsink)
@@ -235,8 +257,7 @@ stopped_quark (void)
  * Returns: what @prepare returned, TRUE without one
  */
 gboolean
-spt_pipeline_start (
-    GstElement *pipeline, SptPipelinePrepare prepare, gpointer data, GError **error)
+spt_pipeline_start (GstElement *pipeline, SptPipelinePrepare prepare, gpointer data, GError **error)
 {
   gboolean ok = TRUE;
   GST_STATE_LOCK (pipeline);
@@ -272,7 +293,8 @@ stop_done (GObject *source, GAsyncResult *result, gpointer user_data)
 /**
  * spt_pipeline_stop:
  * @pipeline: (transfer full): not to be touched afterwards
- * @done: (nullable): called on the main context when NULL was reached: devices and sockets are closed
+ * @done: (nullable): called on the main context when NULL was reached: devices and sockets are
+ * closed
  *
  * Going to NULL can block for seconds on a network or a device: it happens in a worker thread.
  */

@@ -38,19 +38,19 @@ static const SptCandidate mpeg4_decoders[] = {{"avdec_mpeg4", "avdec_mpeg4"}, {N
 
 /* Hardware first; each is tried out once before it is used (branch.c). */
 static const SptCandidate h264_encoders[] = {
-    {"vah264enc", I420 "vapostproc ! vah264enc bitrate={kbps} key-int-max={gop} b-frames=0" H264_OUT},
+    {"vah264enc",
+        I420 "vapostproc ! vah264enc bitrate={kbps} key-int-max={gop} b-frames=0" H264_OUT},
     {"nvh264enc", I420 "nvh264enc bitrate={kbps} gop-size={gop} zerolatency=true" H264_OUT},
     {"v4l2h264enc", I420 "v4l2h264enc" H264_OUT},
-    {"x264enc", I420 "x264enc tune=zerolatency speed-preset=superfast threads=2 sliced-threads=false "
-                     "bitrate={kbps} key-int-max={gop}" H264_OUT},
+    {"x264enc",
+        I420 "x264enc tune=zerolatency speed-preset=superfast threads=2 sliced-threads=false "
+             "bitrate={kbps} key-int-max={gop}" H264_OUT},
     {"openh264enc", I420 "openh264enc complexity=low gop-size={gop}" H264_OUT},
     {NULL, NULL},
 };
-static const SptCandidate jpeg_encoders[] = {
-    {"jpegenc", I420 "jpegenc quality=80"}, {NULL, NULL}};
+static const SptCandidate jpeg_encoders[] = {{"jpegenc", I420 "jpegenc quality=80"}, {NULL, NULL}};
 
-#define AAC_OUT                                                                                    \
-  " ! aacparse ! capsfilter caps=\"audio/mpeg, mpegversion=4, stream-format=raw\""
+#define AAC_OUT " ! aacparse ! capsfilter caps=\"audio/mpeg, mpegversion=4, stream-format=raw\""
 static const SptCandidate aac_encoders[] = {
     {"fdkaacenc", "audioconvert ! audioresample ! fdkaacenc" AAC_OUT},
     {"avenc_aac", "audioconvert ! audioresample ! avenc_aac" AAC_OUT},
@@ -122,8 +122,8 @@ names (GstCaps *caps)
 {
   GString *text = g_string_new (NULL);
   for (guint i = 0; i < gst_caps_get_size (caps); i++)
-    g_string_append_printf (text, "%s%s", i ? " or " : "",
-        gst_structure_get_name (gst_caps_get_structure (caps, i)));
+    g_string_append_printf (
+        text, "%s%s", i ? " or " : "", gst_structure_get_name (gst_caps_get_structure (caps, i)));
   return g_string_free (text, FALSE);
 }
 
@@ -144,12 +144,12 @@ spt_plan (GstCaps *have, GstCaps *accept, SptUsable usable, GError **error)
   if (s.best_cost == G_MAXUINT) {
     g_autofree char *from = names (have);
     g_autofree char *to = names (accept);
-    g_set_error (error, SPT_ERROR, SPT_ERROR_UNSUPPORTED, "the source gives %s; no way to %s", from,
-        to);
+    g_set_error (
+        error, SPT_ERROR, SPT_ERROR_UNSUPPORTED, "the source gives %s; no way to %s", from, to);
     return NULL;
   }
   GPtrArray *steps = g_ptr_array_new ();
   for (guint i = 0; i < s.best_length; i++)
-    g_ptr_array_add (steps, (gpointer) s.best[i]);
+    g_ptr_array_add (steps, (gpointer)s.best[i]);
   return steps;
 }

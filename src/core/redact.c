@@ -29,7 +29,6 @@ spt_redact (const char *text)
   if (!text)
     return NULL;
   g_autofree char *valid = g_utf8_make_valid (text, -1);
-  g_autofree char *first =
-      g_regex_replace_literal (userinfo, valid, -1, 0, "://***@", 0, NULL);
+  g_autofree char *first = g_regex_replace_literal (userinfo, valid, -1, 0, "://***@", 0, NULL);
   return g_regex_replace (keys, first, -1, 0, "\\1=***", 0, NULL);
 }

@@ -21,10 +21,10 @@ struct _SptRequest {
   SptConsumer consumer;
   GCancellable *cancellable;
   gulong cancelled_id;
-  gint64 since;         /* monotonic µs of the first advance; 0 before */
+  gint64 since; /* monotonic µs of the first advance; 0 before */
   gboolean audio_given_up;
-  GPtrArray *holds[2];  /* of SptNode: the steps of the video lane and of the audio lane */
-  SptNode *node;        /* the end, held */
+  GPtrArray *holds[2]; /* of SptNode: the steps of the video lane and of the audio lane */
+  SptNode *node;       /* the end, held */
   SptTrack *track;
   GError *error;
 };
@@ -67,7 +67,7 @@ spt_request_new (GTask *task, const SptWant *want, const SptConsumer *consumer)
     gst_caps_ref (self->want.video);
   consumer_copy (&self->consumer, consumer);
   for (guint i = 0; i < 2; i++)
-    self->holds[i] = g_ptr_array_new_with_free_func ((GDestroyNotify) spt_node_release);
+    self->holds[i] = g_ptr_array_new_with_free_func ((GDestroyNotify)spt_node_release);
   return self;
 }
 
@@ -133,8 +133,7 @@ walk (SptChain *chain, GPtrArray *holds, GstCaps *accept, SptNode **node, SptTra
     if (!spt_track_is_active (*track))
       return LANE_WAITS;
     if (i == holds->len) {
-      SptNode *next =
-          spt_chain_recipe (chain, g_ptr_array_index (steps, i), *node, *track, error);
+      SptNode *next = spt_chain_recipe (chain, g_ptr_array_index (steps, i), *node, *track, error);
       if (!next)
         return LANE_FAILED;
       g_ptr_array_add (holds, next);
@@ -159,8 +158,7 @@ accept_video (SptRequest *self, const SptContainer *container)
   g_autoptr (GstCaps) takes = container ? spt_container_accept_video (container) : NULL;
   if (!takes)
     return gst_caps_ref (self->want.video);
-  return self->want.video ? gst_caps_intersect (takes, self->want.video)
-                          : g_steal_pointer (&takes);
+  return self->want.video ? gst_caps_intersect (takes, self->want.video) : g_steal_pointer (&takes);
 }
 
 /* The sound for a container: ready, waiting, or done without. */
@@ -203,8 +201,8 @@ advance_container (SptRequest *self, SptChain *chain, const SptContainer *contai
     inputs[n++] = audio;
   }
   if (!n) {
-    self->error = g_error_new (SPT_ERROR, SPT_ERROR_UNSUPPORTED,
-        "the source gives nothing that fits %s", self->container);
+    self->error = g_error_new (
+        SPT_ERROR, SPT_ERROR_UNSUPPORTED, "the source gives nothing that fits %s", self->container);
     return TRUE;
   }
   g_autoptr (GError) error = NULL;
@@ -278,7 +276,7 @@ spt_request_finish (SptRequest *self, SptStream *stream)
   g_autoptr (GTask) task = g_object_ref (self->task);
   SptLease *lease = lease_new (self, stream);
   request_free (self);
-  g_task_return_pointer (task, lease, (GDestroyNotify) spt_lease_free);
+  g_task_return_pointer (task, lease, (GDestroyNotify)spt_lease_free);
   return lease;
 }
 

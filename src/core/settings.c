@@ -67,7 +67,7 @@ parse_seconds (const char *text, gint64 *ms)
     return FALSE;
   for (guint i = 0; i < G_N_ELEMENTS (units); i++)
     if (g_str_equal (end, units[i].suffix)) {
-      *ms = (gint64) (number * units[i].ms);
+      *ms = (gint64)(number * units[i].ms);
       return TRUE;
     }
   return FALSE;
@@ -108,8 +108,8 @@ parse_number (const SptOption *option, const char *text, gint64 *number, GError 
   }
   if (option->min < option->max && (*number < option->min || *number > option->max)) {
     g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID,
-        "'%s' must lie between %" G_GINT64_FORMAT " and %" G_GINT64_FORMAT ", it is %s", option->key,
-        option->min, option->max, text);
+        "'%s' must lie between %" G_GINT64_FORMAT " and %" G_GINT64_FORMAT ", it is %s",
+        option->key, option->min, option->max, text);
     return FALSE;
   }
   return TRUE;
@@ -118,12 +118,12 @@ parse_number (const SptOption *option, const char *text, gint64 *number, GError 
 static Value *
 value_new (const SptOption *option, const char *const *texts, GError **error)
 {
-  guint n = g_strv_length ((char **) texts);
+  guint n = g_strv_length ((char **)texts);
   gint64 number = 0;
   if (option->type != SPT_OPTION_STRINGS) {
     if (n != 1) {
-      g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID, "'%s' expects one value, not a list",
-          option->key);
+      g_set_error (
+          error, SPT_ERROR, SPT_ERROR_INVALID, "'%s' expects one value, not a list", option->key);
       return NULL;
     }
     if (option->type != SPT_OPTION_STRING && !parse_number (option, texts[0], &number, error))
@@ -132,7 +132,7 @@ value_new (const SptOption *option, const char *const *texts, GError **error)
   Value *value = g_new0 (Value, 1);
   value->option = option;
   value->number = number;
-  value->strings = g_strdupv ((char **) texts);
+  value->strings = g_strdupv ((char **)texts);
   return value;
 }
 
@@ -151,11 +151,11 @@ spt_settings_declare (SptSettings *self, const SptOption *table, guint n)
                                : "";
     const char *texts[] = {fallback, NULL};
     const char *none[] = {NULL};
-    Value *value = value_new (
-        option, option->type == SPT_OPTION_STRINGS && !*fallback ? none : texts, NULL);
+    Value *value =
+        value_new (option, option->type == SPT_OPTION_STRINGS && !*fallback ? none : texts, NULL);
     g_return_if_fail (value != NULL);
-    g_hash_table_replace (self->values, (char *) option->key, value);
-    g_ptr_array_add (self->order, (gpointer) option);
+    g_hash_table_replace (self->values, (char *)option->key, value);
+    g_ptr_array_add (self->order, (gpointer)option);
   }
 }
 
@@ -196,7 +196,7 @@ spt_settings_set (SptSettings *self, const char *key, const char *const *values,
   Value *value = value_new (option, values, error);
   if (!value)
     return FALSE;
-  g_hash_table_replace (self->values, (char *) option->key, value);
+  g_hash_table_replace (self->values, (char *)option->key, value);
   return TRUE;
 }
 
@@ -232,7 +232,7 @@ spt_settings_int (SptSettings *self, const char *key)
 const char *const *
 spt_settings_strings (SptSettings *self, const char *key)
 {
-  return (const char *const *) lookup (self, key)->strings;
+  return (const char *const *)lookup (self, key)->strings;
 }
 
 /* A line for each option, for --help. */

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Source text → pipeline → tracks.
  *
- * Every kind of source ends in pads whose data `parsebin` recognises; behind each of its pads a tail
- * brings the stream into canonical caps and into the track:
+ * Every kind of source ends in pads whose data `parsebin` recognises; behind each of its pads a
+ * tail brings the stream into canonical caps and into the track:
  *
  *   live       parsebin ! [parser !] caps ! appsink
  *   not live   parsebin ! queue ! clocksync ! [parser !] caps ! appsink
  *
- * What is not live (a file, a launch text without a live source) brings its own time line. Its first
- * buffer is mapped to running time now, by one offset for all its pads, and again at each loop. */
+ * What is not live (a file, a launch text without a live source) brings its own time line. Its
+ * first buffer is mapped to running time now, by one offset for all its pads, and again at each
+ * loop. */
 #include "config.h"
 
 #include "source.h"
@@ -46,9 +47,9 @@ struct _SptSource {
   /* under lock; streaming threads link pads */
   GMutex lock;
   GstElement *taps[2];
-  GPtrArray *syncs;    /* clocksync elements, borrowed from the pipeline */
-  guint parsers;       /* parsebins that have not shown all their pads */
-  gboolean all_pads;   /* the element before them has shown all its pads */
+  GPtrArray *syncs;  /* clocksync elements, borrowed from the pipeline */
+  guint parsers;     /* parsebins that have not shown all their pads */
+  gboolean all_pads; /* the element before them has shown all its pads */
   gboolean offset_set;
   gboolean completed;
   gint64 offset; /* ns; written before the data that needs it passes */
@@ -101,8 +102,8 @@ spt_source_init (SptSource *self)
  * @events: called on the main context until spt_source_stop()
  */
 SptSource *
-spt_source_new (SptSpec *spec, SptTrack *video, SptTrack *audio,
-    const SptSourceEvents *events, gpointer data)
+spt_source_new (
+    SptSpec *spec, SptTrack *video, SptTrack *audio, const SptSourceEvents *events, gpointer data)
 {
   SptSource *self = g_object_new (SPT_TYPE_SOURCE, NULL);
   self->spec = spt_spec_ref (spec);
@@ -147,9 +148,9 @@ on_first_buffer (GstPad *pad, GstPadProbeInfo *info, gpointer user_data)
     if (event)
       gst_event_parse_segment (event, &segment);
     guint64 running = 0;
-    int sign = segment ? gst_segment_to_running_time_full (segment, GST_FORMAT_TIME, time, &running)
-                       : 0;
-    self->offset = (gint64) spt_clock_now () - (sign < 0 ? -(gint64) running : (gint64) running);
+    int sign =
+        segment ? gst_segment_to_running_time_full (segment, GST_FORMAT_TIME, time, &running) : 0;
+    self->offset = (gint64)spt_clock_now () - (sign < 0 ? -(gint64)running : (gint64)running);
     for (guint i = 0; i < self->syncs->len; i++)
       g_object_set (g_ptr_array_index (self->syncs, i), "ts-offset", self->offset, NULL);
     self->offset_set = TRUE;
@@ -181,7 +182,7 @@ append_sync (SptSource *self, GPtrArray *chain)
 {
   GstElement *queue = append (self, chain, "queue");
   g_object_set (queue, "max-size-buffers", 0, "max-size-bytes", 32u << 20, "max-size-time",
-      (guint64) 2 * GST_SECOND, NULL);
+      (guint64)2 * GST_SECOND, NULL);
   GstElement *sync = append (self, chain, "clocksync");
   g_autoptr (GstPad) pad = gst_element_get_static_pad (queue, "sink");
   gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, on_first_buffer, self, NULL);
@@ -223,8 +224,8 @@ link_chain (GPtrArray *chain, GstPad *pad)
     GST_WARNING_OBJECT (pad, "could not be linked");
 }
 
-/* A parsebin adds all its pads before it lets data through, and never says "no-more-pads": the first
- * buffer on any of them says it. */
+/* A parsebin adds all its pads before it lets data through, and never says "no-more-pads": the
+ * first buffer on any of them says it. */
 static GstPadProbeReturn
 on_parser_done (GstPad *pad, GstPadProbeInfo *info, gpointer user_data)
 {
@@ -318,7 +319,8 @@ make (SptSource *self, const char *name, GError **error)
 }
 
 static gboolean
-add_raw (SptSource *self, GstElement *element, const char *media, const char *format, GError **error)
+add_raw (
+    SptSource *self, GstElement *element, const char *media, const char *format, GError **error)
 {
   int width, height, num, den;
   if (!spt_spec_size (self->spec, &width, &height, error) ||
@@ -419,7 +421,7 @@ build_rtsp (SptSource *self, GError **error)
   self->live = TRUE;
   /* Over TCP nothing arrives out of order: no latency needed. A UDP camera gets a jitter buffer. */
   gboolean udp = g_strcmp0 (spt_spec_option (self->spec, "transport"), "udp") == 0;
-  guint64 timeout_us = (guint64) timeout * G_USEC_PER_SEC;
+  guint64 timeout_us = (guint64)timeout * G_USEC_PER_SEC;
   g_object_set (rtsp, "location", self->spec->rest, "protocols", udp ? 1 : 4, "latency",
       udp && !latency ? 100 : latency, "tcp-timeout", timeout_us, "timeout", timeout_us,
       "user-agent", "Spotter", NULL);
@@ -472,8 +474,8 @@ build_launch (SptSource *self, GError **error)
 {
   g_autoptr (GError) local = NULL;
   g_autofree char *text = g_strconcat ("bin.( ", self->spec->rest, " )", NULL);
-  g_autoptr (GstElement) bin =
-      gst_parse_launch_full (text, NULL, GST_PARSE_FLAG_FATAL_ERRORS | GST_PARSE_FLAG_NO_SINGLE_ELEMENT_BINS, &local);
+  g_autoptr (GstElement) bin = gst_parse_launch_full (
+      text, NULL, GST_PARSE_FLAG_FATAL_ERRORS | GST_PARSE_FLAG_NO_SINGLE_ELEMENT_BINS, &local);
   if (!bin || !GST_IS_BIN (bin)) {
     g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID, "the launch text does not work: %s",
         local ? local->message : "it makes no element");
@@ -588,7 +590,7 @@ spt_source_start (SptSource *self, GError **error)
 {
   self->pipeline = spt_pipeline_new ("source");
   gboolean dynamic = self->spec->kind == SPT_SPEC_RTSP;
-  if (!builders[self->spec->kind] (self, error)) {
+  if (!builders[self->spec->kind](self, error)) {
     gst_element_set_state (self->pipeline, GST_STATE_NULL);
     return FALSE;
   }

@@ -14,8 +14,8 @@ typedef struct {
 #define SPT_TYPE_SOURCE (spt_source_get_type ())
 G_DECLARE_FINAL_TYPE (SptSource, spt_source, SPT, SOURCE, GObject)
 
-SptSource *spt_source_new (SptSpec *spec, SptTrack *video, SptTrack *audio,
-    const SptSourceEvents *events, gpointer data);
+SptSource *spt_source_new (
+    SptSpec *spec, SptTrack *video, SptTrack *audio, const SptSourceEvents *events, gpointer data);
 gboolean spt_source_start (SptSource *self, GError **error);
 void spt_source_stop (SptSource *self, GAsyncReadyCallback done, gpointer data);
 gboolean spt_source_has_video (SptSource *self);

@@ -168,7 +168,7 @@ parse_ffmpeg (const char *scheme, const char *rest, GError **error)
     return camera;
   if (g_str_has_prefix (rest, "rtsp:") || g_str_has_prefix (rest, "rtsps:")) {
     const char *colon = strchr (rest, ':');
-    g_autofree char *inner = g_strndup (rest, (gsize) (colon - rest));
+    g_autofree char *inner = g_strndup (rest, (gsize)(colon - rest));
     return parse_rtsp (inner, colon + 1, error);
   }
   if (*rest == '/')
@@ -207,7 +207,7 @@ static SptSpec *
 parse_scheme (guint row, const char *text, const char *rest, GError **error)
 {
   const char *fragment = schemes[row].fragments ? strchr (rest, '#') : NULL;
-  g_autofree char *body = g_strndup (rest, fragment ? (gsize) (fragment - rest) : strlen (rest));
+  g_autofree char *body = g_strndup (rest, fragment ? (gsize)(fragment - rest) : strlen (rest));
   SptSpec *self = schemes[row].parse (schemes[row].name, g_strstrip (body), error);
   if (!self)
     return NULL;
@@ -251,7 +251,7 @@ spt_spec_parse (const char *text, gboolean trusted, GError **error)
     }
     return parse_scheme (i, text, text + length + 1, error);
   }
-  g_autofree char *known = g_strjoinv (", ", (char **) spt_spec_schemes ());
+  g_autofree char *known = g_strjoinv (", ", (char **)spt_spec_schemes ());
   g_autofree char *why = g_strdup_printf ("has none of the known schemes (%s)", known);
   return invalid (error, text, why);
 }
@@ -263,10 +263,11 @@ spt_spec_option (const SptSpec *self, const char *key)
   return g_hash_table_lookup (self->options, key);
 }
 
-/* @value becomes @fallback when the option is absent; FALSE and INVALID when it is no such number. */
+/* @value becomes @fallback when the option is absent; FALSE and INVALID when it is no such number.
+ */
 gboolean
-spt_spec_option_int (
-    const SptSpec *self, const char *key, int fallback, int min, int max, int *value, GError **error)
+spt_spec_option_int (const SptSpec *self, const char *key, int fallback, int min, int max,
+    int *value, GError **error)
 {
   const char *text = spt_spec_option (self, key);
   gint64 number = fallback;
@@ -275,7 +276,7 @@ spt_spec_option_int (
         "source not supported: %s=%s is not a number from %d to %d", key, text, min, max);
     return FALSE;
   }
-  *value = (int) number;
+  *value = (int)number;
   return TRUE;
 }
 
@@ -308,8 +309,8 @@ spt_spec_size (const SptSpec *self, int *width, int *height, GError **error)
         "source not supported: size '%s' is not WIDTHxHEIGHT, such as 1280x720", text);
     return FALSE;
   }
-  *width = (int) first;
-  *height = (int) second;
+  *width = (int)first;
+  *height = (int)second;
   return TRUE;
 }
 
@@ -331,7 +332,7 @@ spt_spec_framerate (const SptSpec *self, int *num, int *den, GError **error)
         "source not supported: framerate '%s' is not a number of frames per second", text);
     return FALSE;
   }
-  gst_video_guess_framerate ((GstClockTime) (GST_SECOND * divisor / rate), num, den);
+  gst_video_guess_framerate ((GstClockTime)(GST_SECOND * divisor / rate), num, den);
   return TRUE;
 }
 

@@ -24,8 +24,8 @@ void spt_spec_unref (SptSpec *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SptSpec, spt_spec_unref)
 
 const char *spt_spec_option (const SptSpec *self, const char *key);
-gboolean spt_spec_option_int (
-    const SptSpec *self, const char *key, int fallback, int min, int max, int *value, GError **error);
+gboolean spt_spec_option_int (const SptSpec *self, const char *key, int fallback, int min, int max,
+    int *value, GError **error);
 gboolean spt_spec_size (const SptSpec *self, int *width, int *height, GError **error);
 gboolean spt_spec_framerate (const SptSpec *self, int *num, int *den, GError **error);
 const char *const *spt_spec_schemes (void);

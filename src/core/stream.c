@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The life of a stream. A viewer's request starts the source; leases keep it; the linger of the last
- * one stops it. One field holds the state, one function changes it:
+/* The life of a stream. A viewer's request starts the source; leases keep it; the linger of the
+ * last one stops it. One field holds the state, one function changes it:
  *
  *   idle → starting → live → stalled → failed → starting …
  *             └───────────────────────→ failed
@@ -47,7 +47,7 @@ struct _SptStream {
   SptStreamState state;
   char *reason;
   char *failure; /* why the last try failed; still told when nobody wants the stream any more */
-  gint64 since; /* wall clock µs of the last change of state */
+  gint64 since;  /* wall clock µs of the last change of state */
   guint retries;
 
   SptTrack *tracks[2];
@@ -160,13 +160,15 @@ media_of (SptTrack *track)
   return caps ? g_strdup (gst_structure_get_name (gst_caps_get_structure (caps, 0))) : NULL;
 }
 
-/* TRUE when the source now gives another codec than the one that branches and viewers were made for. */
+/* TRUE when the source now gives another codec than the one that branches and viewers were made
+ * for. */
 static gboolean
 codec_changed (SptStream *self)
 {
   gboolean changed = FALSE;
   for (guint i = 0; i < 2; i++) {
-    g_autofree char *media = spt_track_is_active (self->tracks[i]) ? media_of (self->tracks[i]) : NULL;
+    g_autofree char *media =
+        spt_track_is_active (self->tracks[i]) ? media_of (self->tracks[i]) : NULL;
     if (!media)
       continue;
     changed |= self->media[i] && g_strcmp0 (self->media[i], media) != 0;
@@ -289,7 +291,7 @@ static guint
 retry_delay (guint retries)
 {
   guint ms = MIN (1000u << MIN (retries, 5u), RETRY_MAX_MS);
-  return (guint) (ms * g_random_double_range (0.8, 1.2));
+  return (guint)(ms * g_random_double_range (0.8, 1.2));
 }
 
 static void
@@ -366,11 +368,12 @@ watchdog (gpointer data)
   gboolean live = self->state == SPT_STREAM_LIVE;
   serve_requests (self); /* some wait for time to pass */
   if (self->state == SPT_STREAM_LIVE && live) {
-    gint64 silent = now - (gint64) (last_unit (self) / 1000);
+    gint64 silent = now - (gint64)(last_unit (self) / 1000);
     if (silent < self->times.stall_ms * 1000ll)
       return G_SOURCE_CONTINUE;
     set_state (self, SPT_STREAM_STALLED, "no data");
-  } else if (self->state != SPT_STREAM_STARTING || now - self->started < self->times.start_ms * 1000ll) {
+  } else if (self->state != SPT_STREAM_STARTING ||
+             now - self->started < self->times.start_ms * 1000ll) {
     return G_SOURCE_CONTINUE;
   }
   g_autoptr (GError) error = g_error_new (SPT_ERROR, SPT_ERROR_UNAVAILABLE,
@@ -469,8 +472,8 @@ needs_start (SptStream *self)
  * @consumer: who it is; copied
  * @cancellable: (nullable): cancelled when the viewer leaves
  *
- * Starts what is needed and answers when the track is there: with a lease on it, or with why not, at
- * the first failure of all of the stream's sources. May take as long as the source does.
+ * Starts what is needed and answers when the track is there: with a lease on it, or with why not,
+ * at the first failure of all of the stream's sources. May take as long as the source does.
  */
 void
 spt_stream_request_async (SptStream *self, const SptWant *want, const SptConsumer *consumer,
@@ -550,7 +553,7 @@ static void
 spt_stream_init (SptStream *self)
 {
   self->since = g_get_real_time ();
-  self->specs = g_ptr_array_new_with_free_func ((GDestroyNotify) spt_spec_unref);
+  self->specs = g_ptr_array_new_with_free_func ((GDestroyNotify)spt_spec_unref);
   self->sources = g_new0 (char *, 1);
   self->chain = spt_chain_new (on_chain_changed, self);
   make_tracks (self);
@@ -562,7 +565,8 @@ spt_stream_name_is_valid (const char *name)
 {
   gsize length = strlen (name);
   return length >= 1 && length <= 64 && name[0] != '.' &&
-         strspn (name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == length;
+         strspn (name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
+             length;
 }
 
 SptStream *
@@ -587,9 +591,9 @@ gboolean
 spt_stream_set_sources (
     SptStream *self, const char *const *sources, gboolean trusted, GError **error)
 {
-  if (g_strv_equal (sources, (const char *const *) self->sources))
+  if (g_strv_equal (sources, (const char *const *)self->sources))
     return TRUE;
-  g_autoptr (GPtrArray) specs = g_ptr_array_new_with_free_func ((GDestroyNotify) spt_spec_unref);
+  g_autoptr (GPtrArray) specs = g_ptr_array_new_with_free_func ((GDestroyNotify)spt_spec_unref);
   for (guint i = 0; sources[i]; i++) {
     SptSpec *spec = spt_spec_parse (sources[i], trusted, error);
     if (!spec)
@@ -599,7 +603,7 @@ spt_stream_set_sources (
   gboolean running = self->source || self->retry_id || self->wanted;
   close_source (self);
   g_strfreev (self->sources);
-  self->sources = g_strdupv ((char **) sources);
+  self->sources = g_strdupv ((char **)sources);
   g_ptr_array_unref (self->specs);
   self->specs = g_steal_pointer (&specs);
   self->current = 0;
@@ -649,7 +653,7 @@ spt_stream_get_name (SptStream *self)
 const char *const *
 spt_stream_get_sources (SptStream *self)
 {
-  return (const char *const *) self->sources;
+  return (const char *const *)self->sources;
 }
 
 SptStreamState

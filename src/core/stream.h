@@ -22,14 +22,14 @@ typedef struct {
 
 /* Who a lease is for; what /api/streams shows as a consumer. */
 typedef struct {
-  const char *format; /* "mp4", "mjpeg" … static */
+  const char *format;             /* "mp4", "mjpeg" … static */
   char *remote_addr, *user_agent; /* (nullable) */
 } SptConsumer;
 
 typedef struct {
-  guint linger_ms;    /* how long a source and a branch outlive their last viewer */
-  guint stall_ms;     /* no unit for so long is a failure */
-  guint start_ms;     /* no first unit for so long is a failure */
+  guint linger_ms; /* how long a source and a branch outlive their last viewer */
+  guint stall_ms;  /* no unit for so long is a failure */
+  guint start_ms;  /* no first unit for so long is a failure */
 } SptStreamTimes;
 
 #define SPT_TYPE_STREAM (spt_stream_get_type ())

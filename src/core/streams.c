@@ -60,11 +60,11 @@ spt_streams_new (SptSettings *settings)
 {
   SptStreams *self = g_object_new (SPT_TYPE_STREAMS, NULL);
   self->times = (SptStreamTimes){
-      .linger_ms = (guint) spt_settings_int (settings, "stream.linger"),
-      .stall_ms = (guint) spt_settings_int (settings, "stream.stall"),
-      .start_ms = (guint) spt_settings_int (settings, "stream.start"),
+      .linger_ms = (guint)spt_settings_int (settings, "stream.linger"),
+      .stall_ms = (guint)spt_settings_int (settings, "stream.stall"),
+      .start_ms = (guint)spt_settings_int (settings, "stream.start"),
   };
-  self->max = (guint) spt_settings_int (settings, "stream.max");
+  self->max = (guint)spt_settings_int (settings, "stream.max");
   return self;
 }
 
@@ -97,8 +97,7 @@ spt_streams_put (SptStreams *self, const char *name, const char *const *sources,
   g_autoptr (SptStream) stream = spt_stream_new (name, &self->times);
   if (!spt_stream_set_sources (stream, sources, trusted, error))
     return NULL;
-  g_hash_table_insert (
-      self->streams, (char *) spt_stream_get_name (stream), g_object_ref (stream));
+  g_hash_table_insert (self->streams, (char *)spt_stream_get_name (stream), g_object_ref (stream));
   return stream;
 }
 
@@ -128,8 +127,8 @@ spt_streams_get (SptStreams *self, const char *name, GError **error)
 static int
 by_name (gconstpointer a, gconstpointer b)
 {
-  return strcmp (
-      spt_stream_get_name (SPT_STREAM ((gpointer) a)), spt_stream_get_name (SPT_STREAM ((gpointer) b)));
+  return strcmp (spt_stream_get_name (SPT_STREAM ((gpointer)a)),
+      spt_stream_get_name (SPT_STREAM ((gpointer)b)));
 }
 
 /* (transfer container) (element-type SptStream): sorted by name */

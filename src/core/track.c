@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The hub. A producer (a source's or a branch's appsink, or a packer) pushes units on its streaming
- * thread; each is wrapped once in a GstSample with the current caps and handed by reference to every
- * viewer, and to the cache from which joiners are primed:
+ * thread; each is wrapped once in a GstSample with the current caps and handed by reference to
+ * every viewer, and to the cache from which joiners are primed:
  *
  *   video   the units since the last keyframe (for raw pictures and JPEG that is the last one)
  *   audio   the units of the last GOP_TIME_MAX, so that a joiner's sound starts with its picture
@@ -58,7 +58,7 @@ G_DEFINE_FINAL_TYPE_WITH_CODE (SptTrack, spt_track, G_TYPE_OBJECT,
 static void
 attachment_clear (gpointer data)
 {
-  g_clear_object (&((Attachment *) data)->viewer);
+  g_clear_object (&((Attachment *)data)->viewer);
 }
 
 static void
@@ -66,7 +66,7 @@ spt_track_finalize (GObject *object)
 {
   SptTrack *self = SPT_TRACK (object);
   g_array_unref (self->attachments);
-  g_queue_clear_full (&self->gop, (GDestroyNotify) gst_sample_unref);
+  g_queue_clear_full (&self->gop, (GDestroyNotify)gst_sample_unref);
   gst_clear_caps (&self->caps);
   g_free (self->name);
   g_mutex_clear (&self->lock);
@@ -115,8 +115,8 @@ spt_track_set_keyframe_func (SptTrack *self, SptKeyframeFunc func, gpointer data
 
 /**
  * spt_track_set_active_func:
- * @func: (nullable): called once on the streaming thread with the first unit after creation or after
- *   spt_track_flush(), under the track's lock
+ * @func: (nullable): called once on the streaming thread with the first unit after creation or
+ * after spt_track_flush(), under the track's lock
  */
 void
 spt_track_set_active_func (SptTrack *self, SptActiveFunc func, gpointer data)
@@ -138,7 +138,8 @@ spt_track_set_caps (SptTrack *self, GstCaps *caps)
   if (!self->caps || !gst_caps_is_equal (self->caps, caps)) {
     GST_DEBUG_OBJECT (self, "%s: %" GST_PTR_FORMAT, self->name, caps);
     gst_caps_replace (&self->caps, caps);
-    self->audio = g_str_has_prefix (gst_structure_get_name (gst_caps_get_structure (caps, 0)), "audio/");
+    self->audio =
+        g_str_has_prefix (gst_structure_get_name (gst_caps_get_structure (caps, 0)), "audio/");
   }
   g_mutex_unlock (&self->lock);
 }
@@ -194,7 +195,8 @@ gop_add_locked (SptTrack *self, GstSample *unit, gboolean keyframe)
     while (gop_too_large_locked (self))
       gop_pop_locked (self);
   } else if (gop_too_large_locked (self)) {
-    GST_INFO_OBJECT (self, "%s: keyframes are too far apart to keep: joiners will wait", self->name);
+    GST_INFO_OBJECT (
+        self, "%s: keyframes are too far apart to keep: joiners will wait", self->name);
     self->stats.gop_resets++;
     gop_clear_locked (self);
   }
@@ -222,7 +224,7 @@ spt_track_push (SptTrack *self, GstBuffer *unit)
   self->stats.units++;
   self->stats.bytes += gst_buffer_get_size (unit);
   self->stats.keyframes += keyframe;
-  self->stats.last_push = (GstClockTime) g_get_monotonic_time () * 1000;
+  self->stats.last_push = (GstClockTime)g_get_monotonic_time () * 1000;
   gst_buffer_unref (unit);
 
   gop_add_locked (self, sample, keyframe);
@@ -292,7 +294,8 @@ spt_track_attach (SptTrack *self, SptViewer *viewer, guint pad)
 {
   g_mutex_lock (&self->lock);
   for (GList *l = self->gop.head; l; l = l->next)
-    if (!self->audio || !l->next) /* of sound alone only the newest: it has no keyframes to wait for */
+    if (!self->audio ||
+        !l->next) /* of sound alone only the newest: it has no keyframes to wait for */
       spt_viewer_prime (viewer, l->data, pad);
   add_locked (self, viewer, pad);
   spt_viewer_notify (viewer);

@@ -9,9 +9,9 @@ typedef struct {
   guint64 gop_resets;              /* times the cache was given up for size or length */
   guint gop_units;
   gsize gop_bytes;
-  GstClockTime gop_time;           /* ns from the first to the last cached unit */
+  GstClockTime gop_time; /* ns from the first to the last cached unit */
   guint viewers;
-  GstClockTime last_push;          /* monotonic ns of the last unit; 0 when none */
+  GstClockTime last_push; /* monotonic ns of the last unit; 0 when none */
 } SptTrackStats;
 
 /* Forces a keyframe at the producer; see spt_track_set_keyframe_func(). */

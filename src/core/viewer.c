@@ -74,9 +74,9 @@ spt_viewer_init (SptViewer *self)
 /**
  * spt_viewer_new:
  * @limits: the bound and what happens beyond it
- * @notify: (nullable): called on the thread that feeds the track, with the track's lock held but not
- *   the viewer's: it may drain the viewer, wake a thread or push into a track further down; it must
- *   not attach or detach
+ * @notify: (nullable): called on the thread that feeds the track, with the track's lock held but
+ * not the viewer's: it may drain the viewer, wake a thread or push into a track further down; it
+ * must not attach or detach
  * @data: for @notify; must live until spt_viewer_silence() has returned
  */
 SptViewer *
@@ -227,7 +227,8 @@ spt_viewer_prime (SptViewer *self, GstSample *unit, guint pad)
 gboolean
 spt_viewer_offer (SptViewer *self, GstSample *unit, guint pad)
 {
-  gboolean delta = GST_BUFFER_FLAG_IS_SET (gst_sample_get_buffer (unit), GST_BUFFER_FLAG_DELTA_UNIT);
+  gboolean delta =
+      GST_BUFFER_FLAG_IS_SET (gst_sample_get_buffer (unit), GST_BUFFER_FLAG_DELTA_UNIT);
   gboolean taken = FALSE;
 
   g_mutex_lock (&self->lock);

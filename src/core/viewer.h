@@ -13,13 +13,13 @@ typedef enum {
 
 typedef struct {
   SptDropPolicy policy;
-  gsize max_bytes;         /* queued beyond the prime */
-  GstClockTime max_time;   /* ns between the oldest and the newest queued unit, beyond the prime */
+  gsize max_bytes;       /* queued beyond the prime */
+  GstClockTime max_time; /* ns between the oldest and the newest queued unit, beyond the prime */
 } SptViewerLimits;
 
 typedef struct {
-  guint64 units, bytes;    /* taken out of the queue */
-  guint64 drops;           /* units lost to slowness */
+  guint64 units, bytes; /* taken out of the queue */
+  guint64 drops;        /* units lost to slowness */
   gsize queued_bytes;
   guint queued_units;
 } SptViewerStats;
@@ -29,7 +29,8 @@ G_DECLARE_FINAL_TYPE (SptViewer, spt_viewer, SPT, VIEWER, GObject)
 
 /* Called when something can be taken out, or the end was reached; see spt_viewer_new(). */
 typedef void (*SptViewerNotify) (SptViewer *viewer, gpointer data);
-/* Takes one unit; FALSE leaves it in the queue and stops the drain. Called under the viewer's lock. */
+/* Takes one unit; FALSE leaves it in the queue and stops the drain. Called under the viewer's lock.
+ */
 typedef gboolean (*SptViewerTake) (GstSample *unit, guint pad, gpointer data);
 
 SptViewer *spt_viewer_new (const SptViewerLimits *limits, SptViewerNotify notify, gpointer data);

@@ -69,8 +69,8 @@ parse (Arguments *self, int argc, char **argv, guint min, guint max)
     return FALSE;
   }
   if (!self->url)
-    self->url = g_strdup (
-        g_getenv ("SPOTTER_URL") ? g_getenv ("SPOTTER_URL") : "http://127.0.0.1:1984");
+    self->url =
+        g_strdup (g_getenv ("SPOTTER_URL") ? g_getenv ("SPOTTER_URL") : "http://127.0.0.1:1984");
   return TRUE;
 }
 
@@ -103,13 +103,13 @@ ask (const Arguments *self, const char *method, const char *path, const char *bo
   gsize size;
   const char *text = g_bytes_get_data (*answer, &size);
   g_autoptr (JsonParser) parser = json_parser_new ();
-  JsonNode *root = json_parser_load_from_data (parser, text ? text : "", (gssize) size, NULL)
+  JsonNode *root = json_parser_load_from_data (parser, text ? text : "", (gssize)size, NULL)
                        ? json_parser_get_root (parser)
                        : NULL;
-  const char *sentence = root && JSON_NODE_HOLDS_OBJECT (root)
-                             ? json_object_get_string_member_with_default (
-                                   json_node_get_object (root), "error", NULL)
-                             : NULL;
+  const char *sentence =
+      root && JSON_NODE_HOLDS_OBJECT (root)
+          ? json_object_get_string_member_with_default (json_node_get_object (root), "error", NULL)
+          : NULL;
   g_printerr ("spotter: %s\n", sentence ? sentence : soup_message_get_reason_phrase (message));
   g_clear_pointer (answer, g_bytes_unref);
   return status == 401 || status == 403 ? EX_NOPERM
@@ -132,7 +132,7 @@ object_of (GBytes *bytes, JsonParser *parser)
 {
   gsize size;
   const char *text = g_bytes_get_data (bytes, &size);
-  if (!json_parser_load_from_data (parser, text, (gssize) size, NULL) ||
+  if (!json_parser_load_from_data (parser, text, (gssize)size, NULL) ||
       !JSON_NODE_HOLDS_OBJECT (json_parser_get_root (parser)))
     return NULL;
   return json_node_get_object (json_parser_get_root (parser));
@@ -224,8 +224,8 @@ run_show (int argc, char **argv)
       *reason ? ", " : "", reason);
   JsonArray *producers = json_object_get_array_member (stream, "producers");
   for (guint i = 0; i < json_array_get_length (producers); i++)
-    g_print ("  source   %s\n", json_object_get_string_member (
-                                    json_array_get_object_element (producers, i), "url"));
+    g_print ("  source   %s\n",
+        json_object_get_string_member (json_array_get_object_element (producers, i), "url"));
   JsonArray *consumers = json_object_get_array_member (stream, "consumers");
   for (guint i = 0; i < json_array_get_length (consumers); i++) {
     JsonObject *viewer = json_array_get_object_element (consumers, i);
@@ -267,7 +267,7 @@ run_snapshot (int argc, char **argv)
   const char *data = g_bytes_get_data (answer, &size);
   if (g_str_equal (file, "-")) {
     fwrite (data, 1, size, stdout);
-  } else if (!g_file_set_contents (file, data, (gssize) size, &error)) {
+  } else if (!g_file_set_contents (file, data, (gssize)size, &error)) {
     g_printerr ("spotter: %s\n", error->message);
     return EX_CANTCREAT;
   }
@@ -290,8 +290,8 @@ run_graph (int argc, char **argv)
 }
 
 const SptVerb spt_verbs[] = {
-    {"add", "NAME SOURCE… | --camera N --stream-name NAME", "Adds a stream, or changes its sources.",
-        run_add},
+    {"add", "NAME SOURCE… | --camera N --stream-name NAME",
+        "Adds a stream, or changes its sources.", run_add},
     {"list", "", "Lists the streams.", run_list},
     {"show", "NAME", "Shows a stream, its viewers and addresses.", run_show},
     {"remove", "NAME", "Removes a stream.", run_remove},

@@ -57,7 +57,7 @@ equal_in_constant_time (const char *a, const char *b)
   gsize n = strlen (a), m = strlen (b);
   guint8 different = n != m;
   for (gsize i = 0; i < m; i++)
-    different |= (guint8) (b[i] ^ a[n ? i % n : 0]);
+    different |= (guint8)(b[i] ^ a[n ? i % n : 0]);
   return !different;
 }
 
@@ -68,15 +68,15 @@ equal_in_constant_time (const char *a, const char *b)
  * Returns: TRUE when @who may; else FALSE with FORBIDDEN, which HTTP turns into 401
  */
 gboolean
-spt_auth_authorize (SptAuth *self, const SptCredentials *who, SptAction action, const char *stream,
-    GError **error)
+spt_auth_authorize (
+    SptAuth *self, const SptCredentials *who, SptAction action, const char *stream, GError **error)
 {
   if (!self->expected || (who->local && !self->local_auth))
     return TRUE;
   if (who->authorization && g_ascii_strncasecmp (who->authorization, "Basic ", 6) == 0) {
     gsize length;
     g_autofree guchar *decoded = g_base64_decode (who->authorization + 6, &length);
-    g_autofree char *given = g_strndup ((const char *) decoded, length);
+    g_autofree char *given = g_strndup ((const char *)decoded, length);
     if (equal_in_constant_time (given, self->expected))
       return TRUE;
   }

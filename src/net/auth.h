@@ -21,6 +21,6 @@ typedef struct {
   gboolean local;            /* it comes over loopback */
 } SptCredentials;
 
-gboolean spt_auth_authorize (SptAuth *self, const SptCredentials *who, SptAction action,
-    const char *stream, GError **error);
+gboolean spt_auth_authorize (
+    SptAuth *self, const SptCredentials *who, SptAction action, const char *stream, GError **error);
 gboolean spt_auth_is_open (SptAuth *self);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* libsoup 3.2 limits neither connections nor the time they take, and says nothing about a connection
- * before a request has begun. So we accept ourselves and hand the stream over; a connection is found
- * again by its peer's address and port, and counted until its socket object is gone, wherever that
- * was handed to. All on the main context, but for the last breath of a socket. */
+/* libsoup 3.2 limits neither connections nor the time they take, and says nothing about a
+ * connection before a request has begun. So we accept ourselves and hand the stream over; a
+ * connection is found again by its peer's address and port, and counted until its socket object is
+ * gone, wherever that was handed to. All on the main context, but for the last breath of a socket.
+ */
 #include "config.h"
 
 #include "connections.h"
@@ -139,8 +140,7 @@ on_incoming (GSocket *listener, GIOCondition condition, gpointer data)
   Connection *connection = admit (self, socket, peer);
   if (!connection)
     return G_SOURCE_CONTINUE; /* dropping the socket closes it */
-  g_autoptr (GSocketConnection) stream =
-      g_socket_connection_factory_create_connection (socket);
+  g_autoptr (GSocketConnection) stream = g_socket_connection_factory_create_connection (socket);
   arm (connection, self->limits.timeout_ms);
   if (!soup_server_accept_iostream (self->server, G_IO_STREAM (stream), local, peer, &error))
     GST_WARNING ("%s", error->message);

@@ -8,7 +8,7 @@
 typedef struct _SptConnections SptConnections;
 
 typedef struct {
-  guint timeout_ms;      /* for a whole request head, for a body, and between requests */
+  guint timeout_ms; /* for a whole request head, for a body, and between requests */
   guint max, max_per_address;
 } SptConnectionLimits;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* DNS rebinding: a stranger's page whose name suddenly means 127.0.0.1 sends its own name as Host, so
- * only names that are surely ours pass. Cross-site requests carry the page's Origin. libsoup 3.2 takes
- * the last of several Host headers, so more than one is refused before anything is compared. */
+/* DNS rebinding: a stranger's page whose name suddenly means 127.0.0.1 sends its own name as Host,
+ * so only names that are surely ours pass. Cross-site requests carry the page's Origin. libsoup 3.2
+ * takes the last of several Host headers, so more than one is refused before anything is compared.
+ */
 #include "config.h"
 
 #include "guard.h"
@@ -19,7 +20,7 @@ SptGuard *
 spt_guard_new (const char *const *allowed)
 {
   SptGuard *self = g_new0 (SptGuard, 1);
-  self->allowed = g_strdupv ((char **) allowed);
+  self->allowed = g_strdupv ((char **)allowed);
   self->host_name = g_strdup (g_get_host_name ());
   return self;
 }
@@ -41,7 +42,7 @@ host_part (const char *text)
     return NULL;
   if (*text == '[') {
     const char *end = strchr (text, ']');
-    return end ? g_strndup (text + 1, (gsize) (end - text - 1)) : NULL;
+    return end ? g_strndup (text + 1, (gsize)(end - text - 1)) : NULL;
   }
   return g_strndup (text, strcspn (text, ":"));
 }
@@ -110,7 +111,8 @@ spt_guard_host (SptGuard *self, SoupMessageHeaders *headers, GError **error)
   return FALSE;
 }
 
-/* TRUE without an Origin (not a web page), or for this host on any port, loopback, and api.origin. */
+/* TRUE without an Origin (not a web page), or for this host on any port, loopback, and api.origin.
+ */
 gboolean
 spt_guard_origin (SptGuard *self, SoupMessageHeaders *headers)
 {

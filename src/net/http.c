@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The life of a request: libsoup reads its head; check() decides whether it may go on (one Host, known
- * host, trusted origin, authorized); its body is read within a bound and a time; the route's handler
- * answers, at once or after spt_http_wait(), or takes the socket over. A viewer that leaves meanwhile
- * cancels the request's cancellable.
+/* The life of a request: libsoup reads its head; check() decides whether it may go on (one Host,
+ * known host, trusted origin, authorized); its body is read within a bound and a time; the route's
+ * handler answers, at once or after spt_http_wait(), or takes the socket over. A viewer that leaves
+ * meanwhile cancels the request's cancellable.
  *
  * Connections are accepted, counted and timed in connections.c. */
 #include "config.h"
@@ -75,7 +75,8 @@ struct _SptHttpRequest {
 G_DEFINE_FINAL_TYPE_WITH_CODE (SptHttp, spt_http, G_TYPE_OBJECT,
     GST_DEBUG_CATEGORY_INIT (spotter_api, "spotter-api", 0, "HTTP"))
 
-/* ---- bodies ----------------------------------------------------------------------------------- */
+/* ---- bodies -----------------------------------------------------------------------------------
+ */
 
 /* An upload beyond the bound is not kept; the handler answers 413. */
 static void
@@ -230,7 +231,8 @@ spt_http_request_params (SptHttpRequest *self, const char *name)
   return g_strv_builder_end (values);
 }
 
-/* @value becomes @fallback when the parameter is absent; FALSE and INVALID when it is no such number. */
+/* @value becomes @fallback when the parameter is absent; FALSE and INVALID when it is no such
+ * number. */
 gboolean
 spt_http_request_number (SptHttpRequest *self, const char *name, double fallback, double min,
     double max, double *value, GError **error)
@@ -244,8 +246,8 @@ spt_http_request_number (SptHttpRequest *self, const char *name, double fallback
   if (*end == 's' && !end[1])
     end++;
   if (*end || !(number >= min && number <= max)) {
-    g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID, "'%s' must be a number from %g to %g", name,
-        min, max);
+    g_set_error (
+        error, SPT_ERROR, SPT_ERROR_INVALID, "'%s' must be a number from %g to %g", name, min, max);
     return FALSE;
   }
   *value = number;
@@ -329,10 +331,9 @@ spt_http_reply (SptHttpRequest *self, guint status, const char *type, GBytes *bo
   if (type)
     soup_message_headers_replace (headers, "Content-Type", type);
   if (body && !g_str_equal (self->method, "HEAD"))
-    soup_message_body_append_bytes (
-        soup_server_message_get_response_body (self->message), body);
+    soup_message_body_append_bytes (soup_server_message_get_response_body (self->message), body);
   else if (body)
-    soup_message_headers_set_content_length (headers, (goffset) g_bytes_get_size (body));
+    soup_message_headers_set_content_length (headers, (goffset)g_bytes_get_size (body));
   finish (self);
 }
 
@@ -369,7 +370,7 @@ status_of (const GError *error)
       [SPT_ERROR_UNSUPPORTED] = 501,
       [SPT_ERROR_UNAVAILABLE] = 503,
   };
-  if (error->domain != SPT_ERROR || (guint) error->code >= G_N_ELEMENTS (statuses))
+  if (error->domain != SPT_ERROR || (guint)error->code >= G_N_ELEMENTS (statuses))
     return 500;
   return statuses[error->code];
 }
@@ -401,8 +402,8 @@ spt_http_reply_error (SptHttpRequest *self, const GError *error)
 static void
 append_header (const char *name, const char *value, gpointer data)
 {
-  static const char *const own[] = {"Content-Length", "Content-Type", "Connection",
-      "Transfer-Encoding", "Keep-Alive", NULL};
+  static const char *const own[] = {
+      "Content-Length", "Content-Type", "Connection", "Transfer-Encoding", "Keep-Alive", NULL};
   for (guint i = 0; own[i]; i++)
     if (g_ascii_strcasecmp (name, own[i]) == 0)
       return;
@@ -542,7 +543,7 @@ dispatch (SptHttpRequest *self)
     Route *route = g_ptr_array_index (http->routes, i);
     if (!matches (route, self->parts))
       continue;
-    if (g_strv_contains ((const char *const *) route->methods, self->method)) {
+    if (g_strv_contains ((const char *const *)route->methods, self->method)) {
       if (check (self, route->action))
         route->handler (self, route->data);
       return;
@@ -558,7 +559,7 @@ dispatch (SptHttpRequest *self)
   }
   g_ptr_array_add (allowed, (gpointer) "OPTIONS");
   g_ptr_array_add (allowed, NULL);
-  g_autofree char *list = g_strjoinv (", ", (char **) allowed->pdata);
+  g_autofree char *list = g_strjoinv (", ", (char **)allowed->pdata);
   if (g_str_equal (self->method, "OPTIONS")) {
     reply_preflight (self, list);
     return;
@@ -621,9 +622,9 @@ spt_http_new (SptSettings *settings, SptAuth *auth)
   self->listen = g_strdup (spt_settings_string (settings, "api.listen"));
   self->guard = spt_guard_new (spt_settings_strings (settings, "api.origin"));
   self->limits = (SptConnectionLimits){
-      .timeout_ms = (guint) spt_settings_int (settings, "api.timeout"),
-      .max = (guint) spt_settings_int (settings, "api.max_connections"),
-      .max_per_address = (guint) spt_settings_int (settings, "api.max_connections_per_address"),
+      .timeout_ms = (guint)spt_settings_int (settings, "api.timeout"),
+      .max = (guint)spt_settings_int (settings, "api.max_connections"),
+      .max_per_address = (guint)spt_settings_int (settings, "api.max_connections_per_address"),
   };
   return self;
 }

@@ -33,8 +33,8 @@ const char *spt_http_request_path (SptHttpRequest *self);
 const char *spt_http_request_part (SptHttpRequest *self, guint index);
 const char *spt_http_request_param (SptHttpRequest *self, const char *name);
 char **spt_http_request_params (SptHttpRequest *self, const char *name);
-gboolean spt_http_request_number (SptHttpRequest *self, const char *name, double fallback, double min,
-    double max, double *value, GError **error);
+gboolean spt_http_request_number (SptHttpRequest *self, const char *name, double fallback,
+    double min, double max, double *value, GError **error);
 const char *spt_http_request_header (SptHttpRequest *self, const char *name);
 GBytes *spt_http_request_body (SptHttpRequest *self);
 const char *spt_http_request_remote (SptHttpRequest *self);
@@ -42,9 +42,9 @@ GCancellable *spt_http_request_cancellable (SptHttpRequest *self);
 
 void spt_http_wait (SptHttpRequest *self);
 void spt_http_add_header (SptHttpRequest *self, const char *name, const char *value);
-void spt_http_reply (
-    SptHttpRequest *self, guint status, const char *type, GBytes *body);
+void spt_http_reply (SptHttpRequest *self, guint status, const char *type, GBytes *body);
 void spt_http_reply_json (SptHttpRequest *self, guint status, JsonNode *node);
 void spt_http_reply_error (SptHttpRequest *self, const GError *error);
-GIOStream *spt_http_take_over (SptHttpRequest *self, const char *type, GSocket **socket, char **head);
+GIOStream *spt_http_take_over (
+    SptHttpRequest *self, const char *type, GSocket **socket, char **head);
 void spt_http_reply_head (SptHttpRequest *self, const char *type);

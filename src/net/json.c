@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Shapes are go2rtc's where it has them (api.md 1b), with keys of our own beside. Every text that may
- * hold a URL passes the redaction. */
+/* Shapes are go2rtc's where it has them (api.md 1b), with keys of our own beside. Every text that
+ * may hold a URL passes the redaction. */
 #include "config.h"
 
 #include "json.h"
@@ -74,7 +74,7 @@ codec_object (GstCaps *caps, gboolean audio)
     json_object_set_int_member (object, "height", height);
   }
   if (gst_structure_get_fraction (s, "framerate", &num, &den) && num > 0 && den > 0)
-    json_object_set_double_member (object, "framerate", (double) num / den);
+    json_object_set_double_member (object, "framerate", (double)num / den);
   if (gst_structure_get_int (s, "rate", &rate))
     json_object_set_int_member (object, "sample_rate", rate);
   if (gst_structure_get_int (s, "channels", &channels))
@@ -91,8 +91,8 @@ receiver (SptTrack *track, gboolean audio, guint id)
   JsonObject *object = json_object_new ();
   json_object_set_int_member (object, "id", id);
   json_object_set_object_member (object, "codec", codec_object (caps, audio));
-  json_object_set_int_member (object, "bytes", (gint64) stats.bytes);
-  json_object_set_int_member (object, "packets", (gint64) stats.units);
+  json_object_set_int_member (object, "bytes", (gint64)stats.bytes);
+  json_object_set_int_member (object, "packets", (gint64)stats.units);
   return object;
 }
 
@@ -118,11 +118,10 @@ add_running (JsonObject *object, SptStream *stream, const char *source)
       continue;
     SptTrackStats stats;
     spt_track_get_stats (track, &stats);
-    bytes += (gint64) stats.bytes;
+    bytes += (gint64)stats.bytes;
     const char *name = codec_name (caps);
     g_autofree char *upper = g_ascii_strup (name ? name : "unknown", -1);
-    g_autofree char *media =
-        g_strdup_printf ("%s, recvonly, %s", i ? "audio" : "video", upper);
+    g_autofree char *media = g_strdup_printf ("%s, recvonly, %s", i ? "audio" : "video", upper);
     json_array_add_string_element (medias, media);
     json_array_add_object_element (receivers, receiver (track, i, i + 1));
   }
@@ -158,23 +157,23 @@ consumer (SptLease *lease)
   JsonObject *object = json_object_new ();
   if (viewer)
     spt_viewer_get_stats (viewer, &stats);
-  json_object_set_int_member (object, "id", (gint64) spt_lease_get_id (lease));
+  json_object_set_int_member (object, "id", (gint64)spt_lease_get_id (lease));
   json_object_set_string_member (object, "format_name", who->format);
   json_object_set_string_member (object, "protocol", "http");
   set_text (object, "remote_addr", who->remote_addr);
   set_text (object, "user_agent", who->user_agent);
   JsonArray *senders = json_array_new ();
   JsonObject *sender = json_object_new ();
-  json_object_set_int_member (sender, "id", (gint64) spt_lease_get_id (lease));
+  json_object_set_int_member (sender, "id", (gint64)spt_lease_get_id (lease));
   json_object_set_int_member (sender, "parent", 1);
-  json_object_set_int_member (sender, "bytes", (gint64) stats.bytes);
-  json_object_set_int_member (sender, "packets", (gint64) stats.units);
-  json_object_set_int_member (sender, "drops", (gint64) stats.drops);
+  json_object_set_int_member (sender, "bytes", (gint64)stats.bytes);
+  json_object_set_int_member (sender, "packets", (gint64)stats.units);
+  json_object_set_int_member (sender, "drops", (gint64)stats.drops);
   json_array_add_object_element (senders, sender);
   json_object_set_array_member (object, "senders", senders);
-  json_object_set_int_member (object, "bytes_send", (gint64) stats.bytes);
-  json_object_set_int_member (object, "drops", (gint64) stats.drops);
-  json_object_set_int_member (object, "queued_bytes", (gint64) stats.queued_bytes);
+  json_object_set_int_member (object, "bytes_send", (gint64)stats.bytes);
+  json_object_set_int_member (object, "drops", (gint64)stats.drops);
+  json_object_set_int_member (object, "queued_bytes", (gint64)stats.queued_bytes);
   return object;
 }
 
@@ -214,8 +213,8 @@ branches (SptStream *stream)
     set_text (object, "element", spt_branch_get_element (branch));
     json_object_set_string_member (
         object, "input", spt_track_get_name (spt_branch_get_input (branch, 0)));
-    json_object_set_int_member (object, "units", (gint64) stats.units);
-    json_object_set_int_member (object, "bytes", (gint64) stats.bytes);
+    json_object_set_int_member (object, "units", (gint64)stats.units);
+    json_object_set_int_member (object, "bytes", (gint64)stats.bytes);
     json_object_set_int_member (object, "viewers", stats.viewers);
     json_array_add_object_element (array, object);
   }
@@ -257,11 +256,11 @@ set_track_stats (JsonObject *object, SptTrack *track)
 {
   SptTrackStats stats;
   spt_track_get_stats (track, &stats);
-  json_object_set_int_member (object, "units", (gint64) stats.units);
-  json_object_set_int_member (object, "bytes", (gint64) stats.bytes);
-  json_object_set_int_member (object, "keyframes", (gint64) stats.keyframes);
+  json_object_set_int_member (object, "units", (gint64)stats.units);
+  json_object_set_int_member (object, "bytes", (gint64)stats.bytes);
+  json_object_set_int_member (object, "keyframes", (gint64)stats.keyframes);
   json_object_set_int_member (object, "gop_units", stats.gop_units);
-  json_object_set_int_member (object, "gop_bytes", (gint64) stats.gop_bytes);
+  json_object_set_int_member (object, "gop_bytes", (gint64)stats.gop_bytes);
   json_object_set_double_member (object, "gop_seconds", stats.gop_time / 1e9);
   json_object_set_int_member (object, "viewers", stats.viewers);
 }
@@ -308,8 +307,8 @@ spt_json_health (SptStreams *streams, gboolean *healthy)
     spt_track_get_stats (spt_stream_get_track (stream, FALSE), &stats);
     set_state (entry, stream);
     if (spt_stream_get_state (stream) == SPT_STREAM_LIVE && stats.last_push)
-      json_object_set_double_member (entry, "frame_age",
-          g_get_monotonic_time () / 1e6 - stats.last_push / 1e9);
+      json_object_set_double_member (
+          entry, "frame_age", g_get_monotonic_time () / 1e6 - stats.last_push / 1e9);
     else
       json_object_set_null_member (entry, "frame_age");
     json_object_set_object_member (all, spt_stream_get_name (stream), entry);
@@ -368,9 +367,9 @@ spt_json_parse (GBytes *text, GError **error)
   gsize size;
   const char *data = g_bytes_get_data (text, &size);
   g_autoptr (JsonParser) parser = json_parser_new_immutable ();
-  if (size && g_utf8_validate (data, (gssize) size, NULL) && !too_deep (data, size) &&
-      !g_strstr_len (data, (gssize) size, "\\u0000") &&
-      json_parser_load_from_data (parser, data, (gssize) size, NULL) &&
+  if (size && g_utf8_validate (data, (gssize)size, NULL) && !too_deep (data, size) &&
+      !g_strstr_len (data, (gssize)size, "\\u0000") &&
+      json_parser_load_from_data (parser, data, (gssize)size, NULL) &&
       json_parser_get_root (parser))
     return json_node_ref (json_parser_get_root (parser));
   g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID, "the body is not JSON that can be read");

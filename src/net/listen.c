@@ -21,8 +21,8 @@ split (const char *address, char **host, guint16 *port, GError **error)
         address);
     return FALSE;
   }
-  *port = (guint16) number;
-  *host = g_strndup (address, (gsize) (colon - address));
+  *port = (guint16)number;
+  *host = g_strndup (address, (gsize)(colon - address));
   if (**host == '[') {
     memmove (*host, *host + 1, strlen (*host));
     (*host)[strcspn (*host, "]")] = '\0';
@@ -95,8 +95,8 @@ spt_listen_describe (GSocket *socket)
   g_autofree char *text =
       g_inet_address_get_is_any (host) ? g_strdup ("") : g_inet_address_to_string (host);
   gboolean six = strchr (text, ':') != NULL;
-  return g_strdup_printf ("%s%s%s:%u", six ? "[" : "", text, six ? "]" : "",
-      g_inet_socket_address_get_port (inet));
+  return g_strdup_printf (
+      "%s%s%s:%u", six ? "[" : "", text, six ? "]" : "", g_inet_socket_address_get_port (inet));
 }
 
 /* TRUE when only this machine can reach it. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A session: ask the stream, wait for the first unit, answer, hand the socket to the sender.
  *
- * The answer goes out with the first unit, or with the sentence of the first failure (503), or after
- * ANSWER_MS with 200, because clients time out at 5 s; then the session goes on asking until the
- * viewer leaves. */
+ * The answer goes out with the first unit, or with the sentence of the first failure (503), or
+ * after ANSWER_MS with 200, because clients time out at 5 s; then the session goes on asking until
+ * the viewer leaves. */
 #include "config.h"
 
 #include "live.h"
@@ -140,8 +140,7 @@ on_first_unit (gpointer data)
 static void
 on_viewer (SptViewer *viewer, gpointer data)
 {
-  g_idle_add_full (
-      G_PRIORITY_DEFAULT, on_first_unit, session_ref (data), session_unref);
+  g_idle_add_full (G_PRIORITY_DEFAULT, on_first_unit, session_ref (data), session_unref);
 }
 
 static gboolean
@@ -220,8 +219,8 @@ session_start (SptHost *host, SptHttpRequest *request, const SptLiveDoor *door, 
       g_strdup (spt_http_request_header (request, "User-Agent"))};
   self->viewer = spt_viewer_new (&limits, on_viewer, self);
   self->gone = g_cancellable_new ();
-  self->left_id = g_signal_connect (spt_http_request_cancellable (request), "cancelled",
-      G_CALLBACK (on_request_gone), self);
+  self->left_id = g_signal_connect (
+      spt_http_request_cancellable (request), "cancelled", G_CALLBACK (on_request_gone), self);
   self->answer_id = g_timeout_add (ANSWER_MS, answer_anyway, self);
   spt_http_wait (request);
   ask (self);
@@ -237,7 +236,8 @@ static const struct {
     {"hevc", "video/x-h265"},
 };
 
-/* go2rtc's filters: `video` and `audio` name what is wanted; with one of them the other is left out. */
+/* go2rtc's filters: `video` and `audio` name what is wanted; with one of them the other is left
+ * out. */
 static gboolean
 read_filters (SptHttpRequest *request, SptWant *want, GError **error)
 {
@@ -325,5 +325,5 @@ spt_live_serve (SptHost *host, SptHttpRequest *request, const SptLiveDoor *door)
     return;
   }
   add_file_name (request);
-  session_start (host, request, door, stream, &want, (GstClockTime) (duration * GST_SECOND));
+  session_start (host, request, door, stream, &want, (GstClockTime)(duration * GST_SECOND));
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Answers an HTTP request with a stream that does not end: what MP4, TS and MJPEG have in common. */
+/* Answers an HTTP request with a stream that does not end: what MP4, TS and MJPEG have in common.
+ */
 #pragma once
 
 #include "output.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* One thread, one epoll, all sockets. A track's streaming thread only queues a reference in each
- * viewer and wakes this thread once; here every socket that can take bytes gets them by one vectored
- * write a unit, straight from the shared memory.
+ * viewer and wakes this thread once; here every socket that can take bytes gets them by one
+ * vectored write a unit, straight from the shared memory.
  *
  * Bounds: a viewer queues at most a few seconds and then drops to the next keyframe (viewer.c); the
  * kernel holds at most SEND_BUFFER; a socket that takes nothing for stall_ms is reset. */
@@ -54,7 +54,7 @@ typedef struct {
   gint64 rewrite_state;
   gint64 progress; /* monotonic µs of the last byte taken */
   gboolean blocked;
-  gboolean seen;    /* by epoll */
+  gboolean seen; /* by epoll */
 } Client;
 
 struct _SptSender {
@@ -122,8 +122,7 @@ add_memories (Client *client, GstBuffer *buffer)
 static void
 add_streamheader (Client *client, GstCaps *caps)
 {
-  const GValue *value =
-      gst_structure_get_value (gst_caps_get_structure (caps, 0), "streamheader");
+  const GValue *value = gst_structure_get_value (gst_caps_get_structure (caps, 0), "streamheader");
   if (!value)
     return;
   if (GST_VALUE_HOLDS_BUFFER (value))
@@ -185,7 +184,7 @@ fill_iov (Client *client, struct iovec *iov)
   int n = 0;
   const char *head = client->config.head;
   if (head && head[client->head_sent]) {
-    iov[n].iov_base = (char *) head + client->head_sent;
+    iov[n].iov_base = (char *)head + client->head_sent;
     iov[n++].iov_len = strlen (head + client->head_sent);
   }
   for (guint i = 0; i < client->n_segments; i++) {
@@ -214,7 +213,7 @@ write_segments (Client *client)
       release_segments (client);
       return FLUSH_IDLE;
     }
-    struct msghdr message = {.msg_iov = iov, .msg_iovlen = (gsize) n};
+    struct msghdr message = {.msg_iov = iov, .msg_iovlen = (gsize)n};
     ssize_t written = sendmsg (client->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (written < 0 && errno == EINTR)
       continue;
@@ -222,9 +221,9 @@ write_segments (Client *client)
       return errno == EAGAIN || errno == EWOULDBLOCK ? FLUSH_BLOCKED : FLUSH_CLOSE;
     client->progress = g_get_monotonic_time ();
     gsize head_left = client->config.head ? strlen (client->config.head + client->head_sent) : 0;
-    gsize of_head = MIN (head_left, (gsize) written);
+    gsize of_head = MIN (head_left, (gsize)written);
     client->head_sent += of_head;
-    client->sent += (gsize) written - of_head;
+    client->sent += (gsize)written - of_head;
   }
 }
 
@@ -288,8 +287,8 @@ watch_output (SptSender *self, Client *client, gboolean blocked)
 {
   if (client->seen && client->blocked == blocked)
     return;
-  struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | (blocked ? EPOLLOUT : 0u),
-      .data.ptr = client};
+  struct epoll_event event = {
+      .events = EPOLLIN | EPOLLRDHUP | (blocked ? EPOLLOUT : 0u), .data.ptr = client};
   if (!client->blocked && blocked)
     client->progress = g_get_monotonic_time ();
   epoll_ctl (self->epoll, client->seen ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, client->fd, &event);
@@ -468,13 +467,14 @@ spt_sender_add (SptSender *self, const SptSenderClient *config)
 guint
 spt_sender_count (SptSender *self)
 {
-  return (guint) g_atomic_int_get (&self->count);
+  return (guint)g_atomic_int_get (&self->count);
 }
 
 /**
  * spt_sender_stop:
  *
- * Closes all sockets; their closed functions are called from the main context afterwards. Idempotent.
+ * Closes all sockets; their closed functions are called from the main context afterwards.
+ * Idempotent.
  */
 void
 spt_sender_stop (SptSender *self)

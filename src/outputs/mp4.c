@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Progressive MP4: `/stream.mp4?src=NAME`, fragments without end, for <video>, curl and ffmpeg.
  *
- * All viewers share one fragment track; each session starts at zero, so the decode time in a copy of
- * each fragment's head is moved (SptSenderRewrite) while its sample is shared. */
+ * All viewers share one fragment track; each session starts at zero, so the decode time in a copy
+ * of each fragment's head is moved (SptSenderRewrite) while its sample is shared. */
 #include "config.h"
 
 #include "doors.h"
@@ -21,9 +21,8 @@ rebase (guint8 *head, gsize size, GstCaps *caps, gint64 *origin)
     return;
   guint64 time = spt_fmp4_head_time (head);
   if (*origin < 0)
-    *origin = (gint64) gst_util_uint64_scale (time, GST_SECOND, (guint64) timescale);
-  guint64 shift =
-      gst_util_uint64_scale_round ((guint64) *origin, (guint64) timescale, GST_SECOND);
+    *origin = (gint64)gst_util_uint64_scale (time, GST_SECOND, (guint64)timescale);
+  guint64 shift = gst_util_uint64_scale_round ((guint64)*origin, (guint64)timescale, GST_SECOND);
   spt_fmp4_head_set_time (head, time > shift ? time - shift : 0);
 }
 

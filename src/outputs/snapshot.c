@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Single pictures: `/api/frame.jpeg` and `/api/frame.mp4`, from the same tracks the viewers share.
  *
- * The picture is the next unit of the track, which a joiner gets from its cache at once. Scaling and
- * turning run in a small pipeline of their own on a worker thread. */
+ * The picture is the next unit of the track, which a joiner gets from its cache at once. Scaling
+ * and turning run in a small pipeline of their own on a worker thread. */
 #include "config.h"
 
 #include <string.h>
@@ -119,7 +119,7 @@ buffer_bytes (GstBuffer *buffer)
 {
   gpointer data;
   gsize size;
-  gst_buffer_extract_dup (buffer, 0, (gsize) -1, &data, &size);
+  gst_buffer_extract_dup (buffer, 0, (gsize)-1, &data, &size);
   return g_bytes_new_take (data, size);
 }
 
@@ -141,8 +141,8 @@ scaling_free (gpointer data)
 static GstCaps *
 scaled_caps (const Scaling *scaling)
 {
-  GstCaps *caps = gst_caps_new_simple (
-      "video/x-raw", "pixel-aspect-ratio", GST_TYPE_FRACTION, 1, 1, NULL);
+  GstCaps *caps =
+      gst_caps_new_simple ("video/x-raw", "pixel-aspect-ratio", GST_TYPE_FRACTION, 1, 1, NULL);
   if (scaling->width)
     gst_caps_set_simple (caps, "width", G_TYPE_INT, scaling->width, NULL);
   if (scaling->height)
@@ -177,11 +177,11 @@ scale_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancell
   g_signal_emit_by_name (in, "push-buffer", buffer, &flow);
   gst_buffer_unref (buffer);
   g_signal_emit_by_name (in, "end-of-stream", &flow);
-  g_signal_emit_by_name (out, "try-pull-sample", (guint64) SCALE_TIMEOUT, &sample);
+  g_signal_emit_by_name (out, "try-pull-sample", (guint64)SCALE_TIMEOUT, &sample);
   gst_element_set_state (pipeline, GST_STATE_NULL);
   if (sample)
     g_task_return_pointer (
-        task, buffer_bytes (gst_sample_get_buffer (sample)), (GDestroyNotify) g_bytes_unref);
+        task, buffer_bytes (gst_sample_get_buffer (sample)), (GDestroyNotify)g_bytes_unref);
   else
     g_task_return_new_error (task, SPT_ERROR, SPT_ERROR_FAILED, "the picture could not be scaled");
   g_clear_pointer (&sample, gst_sample_unref);
@@ -217,8 +217,8 @@ take_mp4 (Shot *self, GstSample *unit)
 {
   const GstStructure *s = gst_caps_get_structure (gst_sample_get_caps (unit), 0);
   const GValue *header = gst_structure_get_value (s, "streamheader");
-  g_autoptr (GstBuffer) file = gst_buffer_append (
-      gst_buffer_ref (gst_value_get_buffer (header)), gst_buffer_ref (gst_sample_get_buffer (unit)));
+  g_autoptr (GstBuffer) file = gst_buffer_append (gst_buffer_ref (gst_value_get_buffer (header)),
+      gst_buffer_ref (gst_sample_get_buffer (unit)));
   g_autoptr (GBytes) bytes = buffer_bytes (file);
   answer (self, bytes);
 }
@@ -274,9 +274,9 @@ on_timeout (gpointer data)
 {
   Shot *self = data;
   self->timeout_id = 0;
-  g_autoptr (GError) error = g_error_new (SPT_ERROR, SPT_ERROR_UNAVAILABLE,
-      "the stream %s gave no picture within %d s", spt_stream_get_name (self->stream),
-      WAIT_MS / 1000);
+  g_autoptr (GError) error =
+      g_error_new (SPT_ERROR, SPT_ERROR_UNAVAILABLE, "the stream %s gave no picture within %d s",
+          spt_stream_get_name (self->stream), WAIT_MS / 1000);
   answer_error (self, error);
   return G_SOURCE_REMOVE;
 }
@@ -305,8 +305,8 @@ shot_start (Snapshot *door, SptHttpRequest *request, SptStream *stream, const Sh
   g_autoptr (GstCaps) jpeg = self->mp4 ? NULL : gst_caps_new_empty_simple ("image/jpeg");
   SptWant want = {.container = self->mp4 ? "mp4" : NULL, .video = jpeg, .no_audio = TRUE};
   SptConsumer consumer = {self->mp4 ? "frame/mp4" : "frame/jpeg",
-      (char *) spt_http_request_remote (request),
-      (char *) spt_http_request_header (request, "User-Agent")};
+      (char *)spt_http_request_remote (request),
+      (char *)spt_http_request_header (request, "User-Agent")};
   spt_http_wait (request);
   spt_stream_request_async (stream, &want, &consumer, self->gone, on_lease, shot_ref (self));
 }
@@ -328,7 +328,7 @@ read_side (SptHttpRequest *request, const char *name, const char *alias, int *si
   const char *used = spt_http_request_param (request, name) ? name : alias;
   if (!spt_http_request_number (request, used, 0, 0, SIDE_MAX, &value, error))
     return FALSE;
-  *side = (int) value;
+  *side = (int)value;
   return TRUE;
 }
 
@@ -353,9 +353,9 @@ on_frame_jpeg (SptHttpRequest *request, gpointer data)
     spt_http_reply_error (request, error);
     return;
   }
-  shot.rotate = (((int) rotate % 360 + 360) % 360) / 90 * 90;
-  shot.key = g_strdup_printf ("%s %d %d %d", spt_stream_get_name (stream), shot.width, shot.height,
-      shot.rotate);
+  shot.rotate = (((int)rotate % 360 + 360) % 360) / 90 * 90;
+  shot.key = g_strdup_printf (
+      "%s %d %d %d", spt_stream_get_name (stream), shot.width, shot.height, shot.rotate);
   if (answer_from_cache (self, request, shot.key, cache))
     g_free (shot.key);
   else

@@ -80,7 +80,8 @@ static const struct {
     {"{api: {max: many}}", "-c:1: 'api.max' expects a whole number, not 'many'"},
     {"{api: {max: 1000}}", "-c:1: 'api.max' must lie between 1 and 100, it is 1000"},
     {"{api: {local_auth: perhaps}}", "-c:1: 'api.local_auth' expects true or false, not 'perhaps'"},
-    {"{stream: {linger: soon}}", "-c:1: 'stream.linger' expects a time such as 10s or 500ms, not 'soon'"},
+    {"{stream: {linger: soon}}",
+        "-c:1: 'stream.linger' expects a time such as 10s or 500ms, not 'soon'"},
     {"{api: text}", "-c:1: 'api' expects a mapping"},
     {"{streams: {a: {b: c}}}", "-c:1: a stream needs a source"},
     {"{streams: {a: [[b]]}}", "-c:1: expected a text in this list"},
@@ -121,7 +122,8 @@ test_environment_is_substituted (void)
   g_autoptr (SptConfig) config = make_config ();
   g_setenv ("SPOTTER_TEST_HOST", "cam.example", TRUE);
   g_assert_true (spt_config_add (config,
-      "{env: {PASS: canary}, streams: {a: 'rtsp://u:${PASS}@${SPOTTER_TEST_HOST}:${PORT:554}/x'}}", NULL));
+      "{env: {PASS: canary}, streams: {a: 'rtsp://u:${PASS}@${SPOTTER_TEST_HOST}:${PORT:554}/x'}}",
+      NULL));
   g_assert_cmpstr (stream (config, 0)->sources[0], ==, "rtsp://u:canary@cam.example:554/x");
 }
 
@@ -141,7 +143,7 @@ static void
 on_saved (GObject *object, GAsyncResult *result, gpointer data)
 {
   g_autoptr (GError) error = NULL;
-  *(int *) data = spt_store_save_finish (result, &error) ? 1 : -1;
+  *(int *)data = spt_store_save_finish (result, &error) ? 1 : -1;
 }
 
 static int
@@ -157,7 +159,7 @@ save (SptStore *store)
 static void
 collect (const char *name, const char *const *sources, gpointer data)
 {
-  g_autofree char *list = sources ? g_strjoinv ("|", (char **) sources) : g_strdup ("~");
+  g_autofree char *list = sources ? g_strjoinv ("|", (char **)sources) : g_strdup ("~");
   g_hash_table_insert (data, g_strdup (name), g_steal_pointer (&list));
 }
 
@@ -216,7 +218,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/config/options-and-streams", test_options_and_streams);
   g_test_add_func ("/config/go2rtc-file-loads-as-is", test_go2rtc_file_loads_as_is);
-  g_test_add_func ("/config/mistakes-name-line-and-expectation", test_mistakes_name_line_and_expectation);
+  g_test_add_func (
+      "/config/mistakes-name-line-and-expectation", test_mistakes_name_line_and_expectation);
   g_test_add_func ("/config/unknown-keys-warn-with-line", test_unknown_keys_warn_with_line);
   g_test_add_func ("/config/environment-is-substituted", test_environment_is_substituted);
   g_test_add_func ("/config/assignments", test_assignments);

@@ -13,16 +13,17 @@
 #include "viewer.h"
 
 /* A real SPS (high, level 3.1, 1280x720) and PPS. */
-static const guint8 access_unit[] = {0, 0, 0, 1, 9, 0x10, 0, 0, 0, 1, 0x67, 0x64, 0, 0x1f, 0xac, 0xd9,
-    0x40, 0x50, 0x05, 0xbb, 0x01, 0x10, 0, 0, 3, 0, 0x10, 0, 0, 3, 3, 0xc0, 0xf1, 0x83, 0x19, 0x60, 0, 0,
-    0, 1, 0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0, 0, 0, 1, 0x65, 0x88, 0x84, 0, 0x21};
+static const guint8 access_unit[] = {0, 0, 0, 1, 9, 0x10, 0, 0, 0, 1, 0x67, 0x64, 0, 0x1f, 0xac,
+    0xd9, 0x40, 0x50, 0x05, 0xbb, 0x01, 0x10, 0, 0, 3, 0, 0x10, 0, 0, 3, 3, 0xc0, 0xf1, 0x83, 0x19,
+    0x60, 0, 0, 0, 1, 0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0, 0, 0, 1, 0x65, 0x88, 0x84, 0, 0x21};
 
 static void
 test_start_codes_become_lengths (void)
 {
   gsize size = spt_nal_to_lengths (FALSE, access_unit, sizeof access_unit, NULL, 0);
   g_autofree guint8 *out = g_malloc (size);
-  g_assert_cmpuint (spt_nal_to_lengths (FALSE, access_unit, sizeof access_unit, out, size), ==, size);
+  g_assert_cmpuint (
+      spt_nal_to_lengths (FALSE, access_unit, sizeof access_unit, out, size), ==, size);
   g_assert_cmpuint (out[4] & 0x1f, ==, 7); /* the delimiter is gone */
   gsize at = 0;
   guint n = 0;
@@ -56,10 +57,10 @@ test_garbage_makes_nothing (void)
   g_autoptr (GRand) random = g_rand_new_with_seed (1);
   for (guint round = 0; round < 20000; round++) {
     guint8 data[64];
-    gsize size = (gsize) g_rand_int_range (random, 0, sizeof data);
+    gsize size = (gsize)g_rand_int_range (random, 0, sizeof data);
     for (gsize i = 0; i < size; i++) /* many zeros and ones: many start codes */
-      data[i] = (guint8) (g_rand_int_range (random, 0, 3) ? g_rand_int_range (random, 0, 2)
-                                                          : g_rand_int_range (random, 0, 256));
+      data[i] = (guint8)(g_rand_int_range (random, 0, 3) ? g_rand_int_range (random, 0, 2)
+                                                         : g_rand_int_range (random, 0, 256));
     SptNalConfig config = {.hevc = round % 2};
     if (spt_nal_config_update (&config, data, size)) {
       g_autoptr (GBytes) record = spt_nal_decoder_config (&config);
@@ -143,7 +144,7 @@ test_head_box_by_box (void)
   g_assert_cmpuint (spt_get_be32 (trun + 20), ==, 3000);
   g_assert_cmpuint (spt_get_be32 (trun + 24), ==, 1000);
   g_assert_cmphex (spt_get_be32 (trun + 28), ==, 0x02000000);
-  g_assert_cmpint ((gint32) spt_get_be32 (trun + 32), ==, -5);
+  g_assert_cmpint ((gint32)spt_get_be32 (trun + 32), ==, -5);
   g_assert_cmpuint (spt_get_be32 (head + 104), ==, 1008);
   g_assert_cmpuint (spt_fmp4_head_track (head), ==, 1);
   spt_fmp4_head_set_time (head, 7);
@@ -167,7 +168,7 @@ set_up (Fixture *f, gconstpointer data)
   f->video = spt_track_new ("video");
   f->out = spt_track_new ("mp4");
   spt_track_set_caps (f->video, caps);
-  f->packer = spt_fragments_packer.new (&f->video, 1, f->out);
+  f->packer = spt_fragments_packer.new(&f->video, 1, f->out);
   f->viewer = spt_viewer_new (&limits, NULL, NULL);
   spt_track_attach (f->out, f->viewer, 0);
 }
@@ -186,8 +187,8 @@ static void
 take (Fixture *f, guint ms, gboolean keyframe)
 {
   g_autoptr (GstCaps) caps = spt_track_get_caps (f->video);
-  g_autoptr (GstBuffer) buffer =
-      gst_buffer_new_memdup (access_unit + (keyframe ? 0 : 46), sizeof access_unit - (keyframe ? 0 : 46));
+  g_autoptr (GstBuffer) buffer = gst_buffer_new_memdup (
+      access_unit + (keyframe ? 0 : 46), sizeof access_unit - (keyframe ? 0 : 46));
   GST_BUFFER_PTS (buffer) = ms * GST_MSECOND;
   if (!keyframe)
     GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DELTA_UNIT);
@@ -273,7 +274,7 @@ test_qtdemux_reads_what_is_written (void)
       break;
     if (!packer) {
       spt_track_set_caps (video, gst_sample_get_caps (sample));
-      packer = spt_fragments_packer.new (&video, 1, track);
+      packer = spt_fragments_packer.new(&video, 1, track);
       spt_track_attach (track, viewer, 0);
     }
     spt_fragments_packer.take (packer, sample, 0);
@@ -302,9 +303,10 @@ test_qtdemux_reads_what_is_written (void)
   g_autofree char *path = g_build_filename (g_get_tmp_dir (), "spotter-XXXXXX.mp4", NULL);
   int fd = g_mkstemp (path);
   g_assert_cmpint (fd, >=, 0);
-  g_assert_true (g_file_set_contents (path, (char *) file->data, file->len, NULL));
+  g_assert_true (g_file_set_contents (path, (char *)file->data, file->len, NULL));
   g_autofree char *text = g_strdup_printf (
-      "filesrc location=%s ! qtdemux ! avdec_h264 ! fakesink name=sink sync=false num-buffers=30", path);
+      "filesrc location=%s ! qtdemux ! avdec_h264 ! fakesink name=sink sync=false num-buffers=30",
+      path);
   g_autoptr (GstElement) reader = gst_parse_launch (text, NULL);
   g_autoptr (GstBus) bus = gst_element_get_bus (reader);
   gst_object_ref_sink (reader);
@@ -324,7 +326,8 @@ main (int argc, char **argv)
   gst_init (&argc, &argv);
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/nal/start-codes-become-lengths", test_start_codes_become_lengths);
-  g_test_add_func ("/nal/parameter-sets-make-a-decoder-record", test_parameter_sets_make_a_decoder_record);
+  g_test_add_func (
+      "/nal/parameter-sets-make-a-decoder-record", test_parameter_sets_make_a_decoder_record);
   g_test_add_func ("/nal/garbage-makes-nothing", test_garbage_makes_nothing);
   g_test_add_func ("/fmp4/init-segment-box-by-box", test_init_segment_box_by_box);
   g_test_add_func ("/fmp4/head-box-by-box", test_head_box_by_box);
@@ -332,7 +335,8 @@ main (int argc, char **argv)
   ADD ("/fragments/starts-with-a-keyframe-at-zero", test_starts_with_a_keyframe_at_zero);
   ADD ("/fragments/time-goes-on-over-a-restart-and-never-back",
       test_time_goes_on_over_a_restart_and_never_back);
-  ADD ("/fragments/new-resolution-changes-the-init-segment", test_new_resolution_changes_the_init_segment);
+  ADD ("/fragments/new-resolution-changes-the-init-segment",
+      test_new_resolution_changes_the_init_segment);
   g_test_add_func ("/fragments/qtdemux-reads-what-is-written", test_qtdemux_reads_what_is_written);
   return g_test_run ();
 }

@@ -23,7 +23,8 @@ static const struct {
 } rows[] = {
     {"video/x-h264, profile=main", "video/x-h264", ""},
     {"video/x-h264, profile=main", "video/x-h265; video/x-h264", ""},
-    {"video/x-h264, profile=high-4:4:4", "video/x-h264, profile=(string){main, high}", "decode h264"},
+    {"video/x-h264, profile=high-4:4:4", "video/x-h264, profile=(string){main, high}",
+        "decode h264"},
     {"image/jpeg", "video/x-h264", "decode h264"},
     {"image/jpeg", "image/jpeg", ""},
     {"video/x-raw, format=YUY2", "image/jpeg", "jpeg"},
@@ -49,7 +50,7 @@ plan_text (const char *have_text, const char *accept_text, SptUsable usable, GEr
   GString *text = g_string_new (NULL);
   for (guint i = 0; i < steps->len; i++)
     g_string_append_printf (
-        text, "%s%s", i ? " " : "", ((const SptRecipe *) g_ptr_array_index (steps, i))->name);
+        text, "%s%s", i ? " " : "", ((const SptRecipe *)g_ptr_array_index (steps, i))->name);
   return g_string_free (text, FALSE);
 }
 
@@ -99,11 +100,11 @@ static const struct {
 static void
 test_nearest_camera_mode (void)
 {
-  g_autoptr (GstCaps) offered = gst_caps_from_string (
-      "video/x-raw, format=YUY2, width=640, height=480, framerate=30/1;"
-      "video/x-raw, format=YUY2, width=1280, height=720, framerate=10/1;"
-      "image/jpeg, width=1280, height=720, framerate=30/1;"
-      "image/jpeg, width=1920, height=1080, framerate=30/1");
+  g_autoptr (GstCaps) offered =
+      gst_caps_from_string ("video/x-raw, format=YUY2, width=640, height=480, framerate=30/1;"
+                            "video/x-raw, format=YUY2, width=1280, height=720, framerate=10/1;"
+                            "image/jpeg, width=1280, height=720, framerate=30/1;"
+                            "image/jpeg, width=1920, height=1080, framerate=30/1");
   for (guint i = 0; i < G_N_ELEMENTS (modes); i++) {
     g_autoptr (GstCaps) mode = spt_devices_choose_mode (
         offered, modes[i].format, modes[i].width, modes[i].height, modes[i].num, 1);
@@ -131,6 +132,7 @@ main (int argc, char **argv)
   g_test_add_func ("/plan/error-names-both-sides", test_error_names_both_sides);
   g_test_add_func ("/plan/what-cannot-run-is-not-planned", test_what_cannot_run_is_not_planned);
   g_test_add_func ("/devices/nearest-camera-mode", test_nearest_camera_mode);
-  g_test_add_func ("/devices/missing-camera-says-what-there-is", test_missing_camera_says_what_there_is);
+  g_test_add_func (
+      "/devices/missing-camera-says-what-there-is", test_missing_camera_says_what_there_is);
   return g_test_run ();
 }

@@ -166,7 +166,8 @@ test_failed_source_says_why (void)
   g_assert_error (answer.error, SPT_ERROR, SPT_ERROR_UNAVAILABLE);
   g_assert_nonnull (strstr (answer.error->message, "/nonexistent/film.mp4"));
   WAIT_FOR (spt_stream_get_state (stream) == SPT_STREAM_IDLE); /* nobody wants it any more … */
-  g_assert_cmpstr (spt_stream_get_reason (stream), ==, answer.error->message); /* … but we know why */
+  g_assert_cmpstr (
+      spt_stream_get_reason (stream), ==, answer.error->message); /* … but we know why */
   g_clear_error (&answer.error);
   end (stream);
 }
@@ -283,7 +284,8 @@ entries (const char *directory)
   return n;
 }
 
-/* A thousand joins and leaves on a running stream: a sibling sees no gap, nothing is left behind. */
+/* A thousand joins and leaves on a running stream: a sibling sees no gap, nothing is left behind.
+ */
 static void
 test_thousand_joins_leave_nothing (void)
 {
@@ -342,7 +344,8 @@ main (int argc, char **argv)
   gst_init (&argc, &argv);
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/stream/names", test_names);
-  g_test_add_func ("/stream/starts-on-demand-and-stops-after-the-last", test_starts_on_demand_and_stops_after_the_last);
+  g_test_add_func ("/stream/starts-on-demand-and-stops-after-the-last",
+      test_starts_on_demand_and_stops_after_the_last);
   g_test_add_func ("/stream/passthrough-has-no-codec", test_passthrough_has_no_codec);
   g_test_add_func ("/stream/raw-is-encoded-once-for-all", test_raw_is_encoded_once_for_all);
   g_test_add_func ("/stream/joiner-is-served-from-the-cache", test_joiner_is_served_from_the_cache);
@@ -351,8 +354,10 @@ main (int argc, char **argv)
   g_test_add_func ("/stream/viewer-goes-on-over-new-sources", test_viewer_goes_on_over_new_sources);
   g_test_add_func ("/stream/equal-sources-restart-nothing", test_equal_sources_restart_nothing);
   g_test_add_func ("/stream/removal-ends-viewers", test_removal_ends_viewers);
-  g_test_add_func ("/stream/silent-source-is-stalled-and-failed", test_silent_source_is_stalled_and_failed);
-  g_test_add_func ("/stream/cancelled-request-leaves-nothing", test_cancelled_request_leaves_nothing);
+  g_test_add_func (
+      "/stream/silent-source-is-stalled-and-failed", test_silent_source_is_stalled_and_failed);
+  g_test_add_func (
+      "/stream/cancelled-request-leaves-nothing", test_cancelled_request_leaves_nothing);
   g_test_add_func ("/stream/thousand-joins-leave-nothing", test_thousand_joins_leave_nothing);
   return g_test_run ();
 }

@@ -126,7 +126,7 @@ test_pair_is_primed_in_time_order_without_early_sound (void)
 static void
 count (gpointer data)
 {
-  ++*(guint *) data;
+  ++*(guint *)data;
 }
 
 static void
@@ -162,7 +162,8 @@ main (int argc, char **argv)
 {
   gst_init (&argc, &argv);
   g_test_init (&argc, &argv, NULL);
-  g_test_add_func ("/track/joiner-gets-the-group-of-pictures", test_joiner_gets_the_group_of_pictures);
+  g_test_add_func (
+      "/track/joiner-gets-the-group-of-pictures", test_joiner_gets_the_group_of_pictures);
   g_test_add_func ("/track/long-group-is-not-kept", test_long_group_is_not_kept);
   g_test_add_func ("/track/large-group-is-not-kept", test_large_group_is_not_kept);
   g_test_add_func ("/track/flush-forgets-but-keeps-viewers", test_flush_forgets_but_keeps_viewers);

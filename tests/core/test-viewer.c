@@ -89,7 +89,7 @@ test_prime_may_exceed_the_bound_once (void)
 static gboolean
 take_two (GstSample *unit, guint pad, gpointer data)
 {
-  return ++*(guint *) data <= 2;
+  return ++*(guint *)data <= 2;
 }
 
 static void
@@ -109,7 +109,7 @@ test_drain_leaves_what_was_not_taken (void)
 static void
 on_notify (SptViewer *viewer, gpointer data)
 {
-  ++*(guint *) data;
+  ++*(guint *)data;
 }
 
 static void
@@ -135,8 +135,7 @@ test_queue_survives_long_use (void)
     offer (viewer, i, 1, TRUE, 0);
     if (i >= 50) {
       g_autoptr (GstSample) unit = spt_viewer_pop (viewer, NULL);
-      g_assert_cmpuint (
-          GST_BUFFER_PTS (gst_sample_get_buffer (unit)), ==, (i - 50) * GST_MSECOND);
+      g_assert_cmpuint (GST_BUFFER_PTS (gst_sample_get_buffer (unit)), ==, (i - 50) * GST_MSECOND);
     }
   }
   g_assert_cmpuint (queued (viewer), ==, 50);
@@ -147,12 +146,14 @@ main (int argc, char **argv)
 {
   gst_init (&argc, &argv);
   g_test_init (&argc, &argv, NULL);
-  g_test_add_func ("/viewer/overflow-goes-on-at-the-next-keyframe", test_overflow_goes_on_at_the_next_keyframe);
+  g_test_add_func (
+      "/viewer/overflow-goes-on-at-the-next-keyframe", test_overflow_goes_on_at_the_next_keyframe);
   g_test_add_func ("/viewer/time-is-a-bound-too", test_time_is_a_bound_too);
   g_test_add_func ("/viewer/newest-picture-wins", test_newest_picture_wins);
   g_test_add_func ("/viewer/prime-may-exceed-the-bound-once", test_prime_may_exceed_the_bound_once);
   g_test_add_func ("/viewer/drain-leaves-what-was-not-taken", test_drain_leaves_what_was_not_taken);
-  g_test_add_func ("/viewer/end-is-told-once-and-silence-is-kept", test_end_is_told_once_and_silence_is_kept);
+  g_test_add_func (
+      "/viewer/end-is-told-once-and-silence-is-kept", test_end_is_told_once_and_silence_is_kept);
   g_test_add_func ("/viewer/queue-survives-long-use", test_queue_survives_long_use);
   return g_test_run ();
 }

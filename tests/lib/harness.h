@@ -10,7 +10,7 @@
 static inline gboolean
 harness_timeout (gpointer data)
 {
-  g_error ("the test waited in vain for %s", (const char *) data);
+  g_error ("the test waited in vain for %s", (const char *)data);
   return G_SOURCE_REMOVE;
 }
 
@@ -18,7 +18,8 @@ harness_timeout (gpointer data)
 #define WAIT_FOR(condition)                                                                        \
   G_STMT_START                                                                                     \
   {                                                                                                \
-    guint watchdog_ = g_timeout_add_seconds (HARNESS_TIMEOUT_S, harness_timeout, (gpointer) #condition); \
+    guint watchdog_ =                                                                              \
+        g_timeout_add_seconds (HARNESS_TIMEOUT_S, harness_timeout, (gpointer) #condition);         \
     guint tick_ = g_timeout_add (5, harness_tick, NULL);                                           \
     while (!(condition))                                                                           \
       g_main_context_iteration (NULL, TRUE);                                                       \

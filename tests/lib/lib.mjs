@@ -102,8 +102,10 @@ export async function startSpotter(t, {streams = {}, options = {}, directory, la
   // A sanitizer's report or a critical warning fails the test that caused it.
   t.after(() => {
     const bad = server.lines.filter(line => /ERROR: \w+Sanitizer|runtime error:|CRITICAL/.test(line));
-    if (bad.length)
-      throw new Error(bad.join('\n'));
+    const {exitCode, signalCode} = server.child;
+    const died = exitCode || (signalCode && signalCode !== 'SIGKILL');
+    if (bad.length || died)
+      throw new Error(`the server ended with ${signalCode ?? exitCode}:\n${server.lines.slice(-60).join('\n')}`);
   });
   return {
     ...server, base, home, port: Number(port), pid: server.child.pid,

@@ -2,13 +2,16 @@
 /* An RTSP camera in a process of its own, to be started, watched, killed and restarted by tests.
  * Prints "ready PORT"; then a line for each client that connects and leaves.
  *
- *   rtsp-camera [--port N] [--gop SECONDS] [--kbps N] [--size WxH] [--codec h264|h265] [--no-audio] */
+ *   rtsp-camera [--port N] [--gop SECONDS] [--kbps N] [--size WxH] [--codec h264|h265] [--no-audio]
+ *
+ * --trace prints "frame HEX NS" as each access unit leaves the encoder: its last bytes, monotonic
+ * time. */
 #include <gst/rtsp-server/rtsp-server.h>
 #include <stdio.h>
 
 static int port, gop = 1, kbps = 2000;
 static char *size, *codec;
-static gboolean no_audio;
+static gboolean no_audio, trace;
 
 static void
 on_closed (GstRTSPClient *client, gpointer data)
@@ -25,6 +28,33 @@ on_client (GstRTSPServer *server, GstRTSPClient *client, gpointer data)
   g_signal_connect (client, "closed", G_CALLBACK (on_closed), NULL);
 }
 
+static GstPadProbeReturn
+on_frame (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  GstMapInfo map;
+  gint64 now = g_get_monotonic_time () * 1000;
+  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+  if (gst_buffer_map (buffer, &map, GST_MAP_READ)) {
+    printf ("frame ");
+    for (gsize i = map.size > 16 ? map.size - 16 : 0; i < map.size; i++)
+      printf ("%02x", map.data[i]);
+    printf (" %" G_GINT64_FORMAT "\n", now);
+    fflush (stdout);
+    gst_buffer_unmap (buffer, &map);
+  }
+  return GST_PAD_PROBE_OK;
+}
+
+static void
+on_media (GstRTSPMediaFactory *factory, GstRTSPMedia *media, gpointer data)
+{
+  g_autoptr (GstElement) bin = gst_rtsp_media_get_element (media);
+  g_autoptr (GstElement) pay = gst_bin_get_by_name (GST_BIN (bin), "pay0");
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (pay, "sink");
+  if (trace)
+    gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, on_frame, NULL, NULL);
+}
+
 static char *
 launch (void)
 {
@@ -33,16 +63,20 @@ launch (void)
     sscanf (size, "%dx%d", &width, &height);
   gboolean hevc = g_strcmp0 (codec, "h265") == 0;
   g_autofree char *encoder =
-      hevc ? g_strdup_printf ("x265enc tune=zerolatency speed-preset=ultrafast bitrate=%d key-int-max=%d", kbps, gop * 30)
-           : g_strdup_printf ("x264enc tune=zerolatency speed-preset=ultrafast bitrate=%d key-int-max=%d "
-                              "option-string=scenecut=0:nal-hrd=cbr:force-cfr=1 vbv-buf-capacity=500",
+      hevc ? g_strdup_printf (
+                 "x265enc tune=zerolatency speed-preset=ultrafast bitrate=%d key-int-max=%d", kbps,
+                 gop * 30)
+           : g_strdup_printf (
+                 "x264enc tune=zerolatency speed-preset=ultrafast bitrate=%d key-int-max=%d "
+                 "option-string=scenecut=0:nal-hrd=cbr:force-cfr=1 vbv-buf-capacity=500",
                  kbps, gop * 30);
-  return g_strdup_printf (
-      "( videotestsrc is-live=true pattern=snow ! video/x-raw,format=I420,width=%d,height=%d,framerate=30/1 ! "
-      "%s ! rtph26%cpay name=pay0 pt=96 config-interval=-1 %s)",
+  return g_strdup_printf ("( videotestsrc is-live=true pattern=snow ! "
+                          "video/x-raw,format=I420,width=%d,height=%d,framerate=30/1 ! "
+                          "%s ! rtph26%cpay name=pay0 pt=96 config-interval=-1 %s)",
       width, height, encoder, hevc ? '5' : '4',
       no_audio ? ""
-               : "audiotestsrc is-live=true volume=0.1 ! audio/x-raw,rate=48000,channels=1 ! avenc_aac ! "
+               : "audiotestsrc is-live=true volume=0.1 ! audio/x-raw,rate=48000,channels=1 ! "
+                 "avenc_aac ! "
                  "aacparse ! rtpmp4gpay name=pay1 pt=97 ");
 }
 
@@ -55,6 +89,7 @@ main (int argc, char **argv)
       {"kbps", 0, 0, G_OPTION_ARG_INT, &kbps, NULL, NULL},
       {"size", 0, 0, G_OPTION_ARG_STRING, &size, NULL, NULL},
       {"codec", 0, 0, G_OPTION_ARG_STRING, &codec, NULL, NULL},
+      {"trace", 0, 0, G_OPTION_ARG_NONE, &trace, NULL, NULL},
       {"no-audio", 0, 0, G_OPTION_ARG_NONE, &no_audio, NULL, NULL},
       {NULL},
   };
@@ -71,6 +106,7 @@ main (int argc, char **argv)
   g_autofree char *service = g_strdup_printf ("%d", port);
   gst_rtsp_media_factory_set_launch (factory, text);
   gst_rtsp_media_factory_set_shared (factory, TRUE);
+  g_signal_connect (factory, "media-configure", G_CALLBACK (on_media), NULL);
   gst_rtsp_mount_points_add_factory (mounts, "/camera", factory);
   gst_rtsp_server_set_address (server, "127.0.0.1");
   gst_rtsp_server_set_service (server, service);

@@ -24,7 +24,8 @@ joint (GstBuffer *buffer, guint n, double *x, double *y)
 static void
 test_frames_are_timed_and_carry_joints (void)
 {
-  GstHarness *h = make ("climbersrc num-buffers=10 ! capsfilter caps=\"video/x-raw,width=640,height=360,framerate=25/1\"");
+  GstHarness *h = make ("climbersrc num-buffers=10 ! capsfilter "
+                        "caps=\"video/x-raw,width=640,height=360,framerate=25/1\"");
   for (guint i = 0; i < 10; i++) {
     g_autoptr (GstBuffer) buffer = gst_harness_pull (h);
     g_assert_cmpuint (GST_BUFFER_PTS (buffer), ==, i * 40 * GST_MSECOND);
@@ -62,7 +63,8 @@ test_left_is_the_persons_own (void)
 static void
 test_joints_lie_on_the_drawn_person (void)
 {
-  GstHarness *h = make ("climbersrc num-buffers=1 ! capsfilter caps=\"video/x-raw,width=1280,height=720\"");
+  GstHarness *h =
+      make ("climbersrc num-buffers=1 ! capsfilter caps=\"video/x-raw,width=1280,height=720\"");
   g_autoptr (GstBuffer) buffer = gst_harness_pull (h);
   g_autoptr (GstCaps) caps = gst_pad_get_current_caps (h->sinkpad);
   GstVideoInfo info;
@@ -71,8 +73,9 @@ test_joints_lie_on_the_drawn_person (void)
   joint (buffer, 11, &x, &y);
   g_assert_true (gst_video_info_from_caps (&info, caps));
   g_assert_true (gst_video_frame_map (&frame, &info, buffer, GST_MAP_READ));
-  const guint8 *u = GST_VIDEO_FRAME_PLANE_DATA (&frame, 1), *v = GST_VIDEO_FRAME_PLANE_DATA (&frame, 2);
-  gsize at = (gsize) ((int) y / 2 * GST_VIDEO_FRAME_PLANE_STRIDE (&frame, 1) + (int) x / 2);
+  const guint8 *u = GST_VIDEO_FRAME_PLANE_DATA (&frame, 1),
+               *v = GST_VIDEO_FRAME_PLANE_DATA (&frame, 2);
+  gsize at = (gsize)((int)y / 2 * GST_VIDEO_FRAME_PLANE_STRIDE (&frame, 1) + (int)x / 2);
   g_assert_cmpuint (u[at], >, 140); /* blue */
   g_assert_cmpuint (v[at], <, 120);
   gst_video_frame_unmap (&frame);
@@ -82,7 +85,8 @@ test_joints_lie_on_the_drawn_person (void)
 static void
 test_limbs_keep_their_length_while_it_moves (void)
 {
-  GstHarness *h = make ("climbersrc num-buffers=120 ! capsfilter caps=\"video/x-raw,width=320,height=180,framerate=30/1\"");
+  GstHarness *h = make ("climbersrc num-buffers=120 ! capsfilter "
+                        "caps=\"video/x-raw,width=320,height=180,framerate=30/1\"");
   double unit = 0.8 * 180 / 7.6, moved = 0, first_x = 0, first_y = 0;
   for (guint i = 0; i < 120; i++) {
     g_autoptr (GstBuffer) buffer = gst_harness_pull (h);
@@ -107,13 +111,14 @@ test_odd_sizes_and_same_seed (void)
 {
   guint8 first = 0;
   for (guint i = 0; i < 2; i++) {
-    GstHarness *h = make ("climbersrc num-buffers=1 seed=3 ! capsfilter caps=\"video/x-raw,width=161,height=91\"");
+    GstHarness *h = make (
+        "climbersrc num-buffers=1 seed=3 ! capsfilter caps=\"video/x-raw,width=161,height=91\"");
     g_autoptr (GstBuffer) buffer = gst_harness_pull (h);
     guint8 sum = 0;
     GstMapInfo map;
     gst_buffer_map (buffer, &map, GST_MAP_READ);
     for (gsize b = 0; b < map.size; b++)
-      sum = (guint8) (sum * 31 + map.data[b]);
+      sum = (guint8)(sum * 31 + map.data[b]);
     gst_buffer_unmap (buffer, &map);
     if (i)
       g_assert_cmphex (sum, ==, first);
@@ -130,10 +135,13 @@ main (int argc, char **argv)
   g_autoptr (GstPlugin) plugin = gst_plugin_load_file (SPT_TEST_PLUGIN, NULL);
   g_assert_nonnull (plugin);
   g_test_init (&argc, &argv, NULL);
-  g_test_add_func ("/climbersrc/frames-are-timed-and-carry-joints", test_frames_are_timed_and_carry_joints);
+  g_test_add_func (
+      "/climbersrc/frames-are-timed-and-carry-joints", test_frames_are_timed_and_carry_joints);
   g_test_add_func ("/climbersrc/left-is-the-persons-own", test_left_is_the_persons_own);
-  g_test_add_func ("/climbersrc/joints-lie-on-the-drawn-person", test_joints_lie_on_the_drawn_person);
-  g_test_add_func ("/climbersrc/limbs-keep-their-length-while-it-moves", test_limbs_keep_their_length_while_it_moves);
+  g_test_add_func (
+      "/climbersrc/joints-lie-on-the-drawn-person", test_joints_lie_on_the_drawn_person);
+  g_test_add_func ("/climbersrc/limbs-keep-their-length-while-it-moves",
+      test_limbs_keep_their_length_while_it_moves);
   g_test_add_func ("/climbersrc/odd-sizes-and-same-seed", test_odd_sizes_and_same_seed);
   return g_test_run ();
 }

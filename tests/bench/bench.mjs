@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Measures and prints tables. All ratios are within one run; CPU is summed from schedstat.
+//   node tests/bench/bench.mjs [cost|join|latency|idle]…
+
+import {request} from 'node:http';
+import {join} from 'node:path';
+import {countThreads, cpuNs, rssKiB, start, startCamera, startSpotter, waitFor} from '../lib/lib.mjs';
+
+const BUILD = process.env.SPOTTER_BUILD ?? 'build';
+const VIEWERS = [1, 20, 100, 200];
+const MEASURE_MS = 5000;
+
+/** Stands in for a test context: cleans up in reverse order. */
+async function scope(work) {
+  const cleanups = [];
+  try {
+    return await work({after: cleanup => cleanups.push(cleanup)});
+  } finally {
+    for (const cleanup of cleanups.reverse())
+      await Promise.resolve().then(cleanup).catch(error => console.error(String(error)));
+  }
+}
+
+const percentile = (values, p) => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * p))];
+const after = ms => new Promise(resolve => setTimeout(resolve, ms));
+
+function table(title, head, rows) {
+  const widths = head.map((cell, i) => Math.max(cell.length, ...rows.map(row => String(row[i]).length)));
+  const line = row => row.map((cell, i) => String(cell).padStart(widths[i])).join('  ');
+  console.log(`\n${title}\n${line(head)}\n${widths.map(width => '-'.repeat(width)).join('  ')}`);
+  rows.forEach(row => console.log(line(row)));
+}
+
+/** CPU of `pid` in percent of one core, and the bytes that each viewer got in a second. */
+async function load(t, pid, port, path, viewers) {
+  return scope(async inner => {
+    const sink = start(inner, join(BUILD, 'tests/sink'), [String(port), String(viewers), path]);
+    const bytes = () => Number(sink.lines.at(-1)?.split(' ')[1] ?? 0);
+    await waitFor('bytes', () => bytes() > viewers * 10000);
+    await after(2000);
+    const [cpu, got, began] = [cpuNs(pid), bytes(), performance.now()];
+    await after(MEASURE_MS);
+    const seconds = (performance.now() - began) / 1000;
+    return {cpu: (cpuNs(pid) - cpu) / seconds / 1e7, rss: rssKiB(pid), threads: countThreads(pid),
+      rate: (bytes() - got) / seconds / viewers};
+  });
+}
+
+async function cost(kind, fps) {
+  const rows = [];
+  const measured = [];
+  await scope(async t => {
+    const camera = await startCamera(t, ['--kbps', '4000', '--size', '1280x720', '--no-audio', '--gop', '2']);
+    const server = await startSpotter(t, {streams: {cam: camera.url}});
+    for (const viewers of VIEWERS)
+      measured.push(await load(t, server.pid, server.port, `/stream.${kind}?src=cam`, viewers));
+  });
+  for (const [i, viewers] of VIEWERS.entries()) {
+    const limit = await scope(async t => {
+      const size = Math.round(measured[i].rate / fps);
+      const writer = start(t, join(BUILD, 'tests/limit'), [String(size), String(fps)]);
+      const [, port] = await writer.line(/ready (\d+)/);
+      return load(t, writer.child.pid, Number(port), '/', viewers);
+    });
+    const own = measured[i];
+    const slope = (later, first) => (later - first) / (viewers - 1);
+    const added = i ? slope(own.cpu, measured[0].cpu) : NaN;
+    const least = i ? slope(limit.cpu, rows.limitOfOne) : NaN;
+    if (!i)
+      rows.limitOfOne = limit.cpu;
+    rows.push([viewers, own.cpu.toFixed(2), limit.cpu.toFixed(2), i ? added.toFixed(4) : '', i ? least.toFixed(4) : '',
+      i ? (added / least).toFixed(2) : '', (own.rss / 1024).toFixed(1),
+      i ? (slope(own.rss, measured[0].rss)).toFixed(0) : '', own.threads, (own.rate * 8 / 1e6).toFixed(2)]);
+  }
+  table(`${kind}: CPU in % of one core, against the limit program`,
+    ['viewers', 'spotter', 'limit', 'per added', 'limit', 'ratio', 'RSS MiB', 'KiB/viewer', 'threads', 'Mbit/s each'], rows);
+}
+
+/** Resolves with ms until the first whole picture that can be decoded is here. */
+function firstFrame(url, whole) {
+  return new Promise((resolve, reject) => {
+    const began = performance.now();
+    let body = Buffer.alloc(0);
+    const req = request(url, {agent: false}, response => response.on('data', chunk => {
+      body = Buffer.concat([body, chunk]);
+      if (whole(body)) {
+        resolve(performance.now() - began);
+        req.destroy();
+      }
+    }));
+    req.on('error', reject);
+    req.end();
+  });
+}
+
+const whole = {
+  mp4(body) {
+    for (let at = 0, moov = false; at + 8 <= body.length;) {
+      const size = body.readUInt32BE(at);
+      const type = body.toString('latin1', at + 4, at + 8);
+      if (at + size > body.length)
+        return false;
+      moov ||= type === 'moov';
+      if (moov && type === 'mdat')
+        return true;
+      at += size;
+    }
+    return false;
+  },
+  mjpeg: body => body.includes(Buffer.from([0xff, 0xd9])),
+  /** A second packet that starts a video PES: the first picture is complete. */
+  ts(body) {
+    let starts = 0;
+    for (let at = 0; at + 188 <= body.length; at += 188) {
+      const pid = body.readUInt16BE(at + 1) & 0x1fff;
+      const begins = body[at + 1] & 0x40;
+      const payload = at + 4 + (body[at + 3] & 0x20 ? 1 + body[at + 4] : 0);
+      if (begins && pid > 31 && payload + 4 <= at + 188 && body.readUInt32BE(payload) >>> 4 === 0x1e)
+        starts++;
+    }
+    return starts >= 2;
+  },
+};
+
+async function joiners() {
+  const rows = [];
+  await scope(async t => {
+    const camera = await startCamera(t, ['--kbps', '4000', '--size', '1280x720', '--gop', '4']);
+    const server = await startSpotter(t, {streams: {cam: camera.url}});
+    for (const kind of ['mp4', 'mjpeg', 'ts']) {
+      const url = `${server.base}/stream.${kind}?src=cam`;
+      const cold = await firstFrame(url, whole[kind]);
+      const warm = [];
+      for (let i = 0; i < 30; i++) {
+        await after(Math.random() * 400);
+        warm.push(await firstFrame(url, whole[kind]));
+      }
+      rows.push([kind, 30, percentile(warm, 0.5).toFixed(1), percentile(warm, 0.95).toFixed(1), cold.toFixed(0)]);
+    }
+    const shots = [];
+    for (let i = 0; i < 30; i++)
+      shots.push(await firstFrame(`${server.base}/api/frame.jpeg?src=cam`, whole.mjpeg));
+    rows.push(['frame.jpeg', 30, percentile(shots, 0.5).toFixed(1), percentile(shots, 0.95).toFixed(1), '']);
+  });
+  table('first decodable frame of joiners, ms (GOP 4 s; "first" starts what the door needs)',
+    ['door', 'joiners', 'p50', 'p95', 'first'], rows);
+}
+
+/** From the encoder's output in the camera's process to the arrival of the fragment at a client. */
+async function latency() {
+  await scope(async t => {
+    const camera = await startCamera(t, ['--kbps', '4000', '--size', '1280x720', '--no-audio', '--trace']);
+    const server = await startSpotter(t, {streams: {cam: camera.url}});
+    const arrived = [];
+    await new Promise((resolve, reject) => {
+      let body = Buffer.alloc(0);
+      const req = request(`${server.base}/stream.mp4?src=cam&duration=12`, {agent: false}, response => {
+        response.on('data', chunk => {
+          const now = process.hrtime.bigint();
+          body = Buffer.concat([body, chunk]);
+          while (body.length >= 8 && body.length >= body.readUInt32BE(0)) {
+            const size = body.readUInt32BE(0);
+            if (body.toString('latin1', 4, 8) === 'mdat')
+              arrived.push([body.subarray(Math.max(8, size - 16), size).toString('hex'), now]);
+            body = body.subarray(size);
+          }
+        });
+        response.on('end', resolve);
+        response.on('close', resolve);
+      });
+      req.on('error', reject);
+      req.end();
+    });
+    const sent = new Map(camera.lines.filter(line => line.startsWith('frame ')).map(line => {
+      const [, key, ns] = line.split(' ');
+      return [key, BigInt(ns)];
+    }));
+    const ms = arrived.slice(60).filter(([key]) => sent.has(key)).map(([key, now]) => Number(now - sent.get(key)) / 1e6);
+    table('added latency, H.264 passthrough: RTSP camera → Spotter → MP4 client, ms (one frame is 33.3)',
+      ['frames', 'p50', 'p95', 'p99', 'max'],
+      [[ms.length, percentile(ms, 0.5).toFixed(1), percentile(ms, 0.95).toFixed(1), percentile(ms, 0.99).toFixed(1),
+        Math.max(...ms).toFixed(1)]]);
+  });
+}
+
+async function idle() {
+  const rows = [];
+  for (const n of [1, 100])
+    await scope(async t => {
+      const streams = Object.fromEntries(Array.from({length: n}, (_, i) => [`cam${i}`, `rtsp://127.0.0.1:9/${i}`]));
+      const began = performance.now();
+      const server = await startSpotter(t, {streams});
+      const ready = performance.now() - began;
+      await after(1000);
+      const cpu = cpuNs(server.pid);
+      await after(MEASURE_MS);
+      rows.push([n, ready.toFixed(0), ((cpuNs(server.pid) - cpu) / MEASURE_MS / 1e4).toFixed(3),
+        (rssKiB(server.pid) / 1024).toFixed(1), countThreads(server.pid)]);
+    });
+  table('idle', ['streams', 'start ms', 'CPU %', 'RSS MiB', 'threads'], rows);
+}
+
+const all = {
+  idle, latency, join: joiners,
+  async cost() {
+    await cost('mp4', 30);
+    await cost('mjpeg', 30);
+  },
+};
+const wanted = process.argv.slice(2);
+for (const name of wanted.length ? wanted : Object.keys(all))
+  await all[name]();
+process.exit(0);
