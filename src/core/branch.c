@@ -20,8 +20,8 @@
 #include "track.h"
 #include "viewer.h"
 
-/* Units inside an appsrc; what waits beyond that waits in the viewer, where the policy is. A muxer has
- * two, fed from one queue: a full one must not hold up what the other waits for. */
+/* Units inside an appsrc; what waits beyond that waits in the viewer, where the policy is. A muxer
+ * has two, fed from one queue: a full one must not hold up what the other waits for. */
 #define APPSRC_UNITS 3
 #define APPSRC_UNITS_OF_PAIR 300
 #define PROBE_TIMEOUT (5 * GST_SECOND)

@@ -144,8 +144,8 @@ running_time (const GstSegment *segment, GstClockTime time, gint64 offset)
   return sign && signed_time > 0 ? (GstClockTime)signed_time : 0;
 }
 
-/* (transfer full): the sample's data as one buffer. mpegtsmux gives a list of 188-byte packets for each
- * access unit; handed on one by one they would cost every viewer a system call each. */
+/* (transfer full): the sample's data as one buffer. mpegtsmux gives a list of 188-byte packets for
+ * each access unit; handed on one by one they would cost every viewer a system call each. */
 static GstBuffer *
 one_buffer (GstSample *sample)
 {
@@ -158,7 +158,7 @@ one_buffer (GstSample *sample)
   GstBuffer *whole = gst_buffer_new_allocate (NULL, size, NULL);
   GstMapInfo map;
   gst_buffer_copy_into (
-      whole, first, GST_BUFFER_COPY_FLAGS | GST_BUFFER_COPY_TIMESTAMPS, 0, (gsize) -1);
+      whole, first, GST_BUFFER_COPY_FLAGS | GST_BUFFER_COPY_TIMESTAMPS, 0, (gsize)-1);
   gst_buffer_map (whole, &map, GST_MAP_WRITE);
   for (guint i = 0; i < n; i++)
     at += gst_buffer_extract (gst_buffer_list_get (list, i), 0, map.data + at, size - at);

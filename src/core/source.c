@@ -290,10 +290,37 @@ add_pad (SptSource *self, GstPad *pad)
     GST_WARNING_OBJECT (pad, "could not be linked");
 }
 
+static const struct {
+  const char *encoding, *depayloader, *caps;
+} whole_units[] = {
+    {"H264", "rtph264depay", "video/x-h264, stream-format=byte-stream, alignment=au"},
+    {"H265", "rtph265depay", "video/x-h265, stream-format=byte-stream, alignment=au"},
+};
+
+/* Left to themselves these depayloaders hand on NAL units, and the parser then waits for the next
+ * picture to know that one is complete: a whole frame of latency. The marker bit knows it at once.
+ */
 static void
 on_dynamic_pad (GstElement *element, GstPad *pad, gpointer user_data)
 {
-  add_pad (user_data, pad);
+  SptSource *self = user_data;
+  g_autoptr (GstCaps) caps = gst_pad_get_current_caps (pad);
+  const char *encoding =
+      caps ? gst_structure_get_string (gst_caps_get_structure (caps, 0), "encoding-name") : NULL;
+  for (guint i = 0; encoding && i < G_N_ELEMENTS (whole_units); i++) {
+    if (!g_str_equal (encoding, whole_units[i].encoding))
+      continue;
+    g_autoptr (GPtrArray) chain = g_ptr_array_new ();
+    append (self, chain, whole_units[i].depayloader);
+    GstElement *filter = append (self, chain, "capsfilter");
+    g_autoptr (GstCaps) whole = gst_caps_from_string (whole_units[i].caps);
+    g_object_set (filter, "caps", whole, NULL);
+    g_autoptr (GstPad) out = gst_element_get_static_pad (filter, "src");
+    add_pad (self, out);
+    link_chain (chain, pad);
+    return;
+  }
+  add_pad (self, pad);
 }
 
 static void

@@ -211,7 +211,7 @@ pop_time (Fixture *f, guint64 *time)
 static void
 test_starts_with_a_keyframe_at_zero (Fixture *f, gconstpointer data)
 {
-  guint64 time;
+  guint64 time = 0;
   take (f, 1000, FALSE);
   g_assert_false (pop_time (f, &time));
   take (f, 1033, TRUE);
@@ -225,7 +225,7 @@ test_starts_with_a_keyframe_at_zero (Fixture *f, gconstpointer data)
 static void
 test_time_goes_on_over_a_restart_and_never_back (Fixture *f, gconstpointer data)
 {
-  guint64 time, last = 0;
+  guint64 time = 0, last = 0;
   static const guint ms[] = {0, 33, 66, 66, 50, 10000, 10033};
   for (guint i = 0; i < G_N_ELEMENTS (ms); i++) {
     take (f, ms[i], i % 5 == 0);
