@@ -23,7 +23,6 @@
 #include "spec.h"
 #include "track.h"
 
-#define RETRY_MAX_MS 30000
 /* After the pads are known, a track without data is not waited for longer than this. */
 #define TRACK_WAIT_US (2 * G_USEC_PER_SEC)
 /* A new viewer hurries a waiting retry, but not more often than this. */
@@ -73,25 +72,6 @@ G_DEFINE_FINAL_TYPE_WITH_CODE (SptStream, spt_stream, G_TYPE_OBJECT,
 enum { SIGNAL_STATE, N_SIGNALS };
 static guint signals[N_SIGNALS];
 
-static const char *const state_names[] = {
-    [SPT_STREAM_IDLE] = "idle",
-    [SPT_STREAM_STARTING] = "starting",
-    [SPT_STREAM_LIVE] = "live",
-    [SPT_STREAM_STALLED] = "stalled",
-    [SPT_STREAM_FAILED] = "failed",
-    [SPT_STREAM_STOPPING] = "stopping",
-};
-
-#define TO(state) (1u << SPT_STREAM_##state)
-static const guint legal_moves[] = {
-    [SPT_STREAM_IDLE] = TO (STARTING),
-    [SPT_STREAM_STARTING] = TO (LIVE) | TO (FAILED) | TO (STOPPING),
-    [SPT_STREAM_LIVE] = TO (STALLED) | TO (FAILED) | TO (STOPPING) | TO (STARTING),
-    [SPT_STREAM_STALLED] = TO (FAILED) | TO (STARTING) | TO (STOPPING),
-    [SPT_STREAM_FAILED] = TO (STARTING) | TO (STOPPING),
-    [SPT_STREAM_STOPPING] = TO (IDLE) | TO (STARTING),
-};
-
 static void start (SptStream *self);
 
 static void
@@ -99,13 +79,13 @@ set_state (SptStream *self, SptStreamState state, const char *reason)
 {
   if (state == self->state)
     return;
-  g_return_if_fail (legal_moves[self->state] & (1u << state));
+  g_return_if_fail (spt_stream_state_may_follow (self->state, state));
   g_autofree char *safe = spt_redact (reason);
   if (state == SPT_STREAM_FAILED)
-    GST_WARNING ("%s: %s → failed (%s)", self->name, state_names[self->state], safe);
+    GST_WARNING ("%s: %s → failed (%s)", self->name, spt_stream_state_name (self->state), safe);
   else
-    GST_INFO ("%s: %s → %s%s%s%s", self->name, state_names[self->state], state_names[state],
-        safe ? " (" : "", safe ? safe : "", safe ? ")" : "");
+    GST_INFO ("%s: %s → %s%s%s%s", self->name, spt_stream_state_name (self->state),
+        spt_stream_state_name (state), safe ? " (" : "", safe ? safe : "", safe ? ")" : "");
   self->state = state;
   self->since = g_get_real_time ();
   g_free (self->reason);
@@ -286,14 +266,6 @@ retry (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* 1, 2, 4 … 30 s, ± 20 % so that many streams of one dead host do not come back at once. */
-static guint
-retry_delay (guint retries)
-{
-  guint ms = MIN (1000u << MIN (retries, 5u), RETRY_MAX_MS);
-  return (guint)(ms * g_random_double_range (0.8, 1.2));
-}
-
 static void
 fail (SptStream *self, const GError *error)
 {
@@ -313,7 +285,8 @@ fail (SptStream *self, const GError *error)
   g_autoptr (GError) reason = g_error_new_literal (error->domain, error->code, safe);
   fail_requests (self, reason);
   if (is_used (self))
-    self->retry_id = g_timeout_add (retry_delay (self->retries), retry, self);
+    self->retry_id = g_timeout_add (
+        spt_stream_retry_delay (self->retries, g_random_double_range (0.8, 1.2)), retry, self);
   else
     check_use (self);
 }
@@ -660,12 +633,6 @@ SptStreamState
 spt_stream_get_state (SptStream *self)
 {
   return self->state;
-}
-
-const char *
-spt_stream_state_name (SptStreamState state)
-{
-  return state_names[state];
 }
 
 /* (nullable): why it is in this state, redacted */

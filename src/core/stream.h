@@ -2,16 +2,8 @@
 /* The named thing users see: sources, the tracks they feed, branches, and who is watching. */
 #pragma once
 
+#include "state.h"
 #include "types.h"
-
-typedef enum {
-  SPT_STREAM_IDLE,
-  SPT_STREAM_STARTING,
-  SPT_STREAM_LIVE,
-  SPT_STREAM_STALLED,
-  SPT_STREAM_FAILED,
-  SPT_STREAM_STOPPING,
-} SptStreamState;
 
 /* What a door wants for one viewer. */
 typedef struct {
@@ -55,7 +47,6 @@ void spt_lease_free (SptLease *lease);
 const char *spt_stream_get_name (SptStream *self);
 const char *const *spt_stream_get_sources (SptStream *self);
 SptStreamState spt_stream_get_state (SptStream *self);
-const char *spt_stream_state_name (SptStreamState state);
 const char *spt_stream_get_reason (SptStream *self);
 gint64 spt_stream_get_since (SptStream *self);
 guint spt_stream_get_retries (SptStream *self);
