@@ -170,14 +170,14 @@ shift_locked (SptViewer *self, guint *pad)
   return unit;
 }
 
+/* From the oldest queued unit to @newest. */
 static GstClockTime
-span_locked (SptViewer *self)
+span_locked (SptViewer *self, GstSample *newest)
 {
-  guint n = length_locked (self);
-  if (n < 2)
+  if (!length_locked (self))
     return 0;
   GstClockTime first = GST_BUFFER_PTS (gst_sample_get_buffer (entry_locked (self, 0)->unit));
-  GstClockTime last = GST_BUFFER_PTS (gst_sample_get_buffer (entry_locked (self, n - 1)->unit));
+  GstClockTime last = GST_BUFFER_PTS (gst_sample_get_buffer (newest));
   if (!GST_CLOCK_TIME_IS_VALID (first) || !GST_CLOCK_TIME_IS_VALID (last) || last < first)
     return 0;
   return last - first;
@@ -188,9 +188,7 @@ overflows_locked (SptViewer *self, GstSample *unit)
 {
   if (!length_locked (self))
     return FALSE;
-  if (self->limits.policy == SPT_DROP_TO_NEWEST)
-    return TRUE;
-  GstClockTime span = span_locked (self);
+  GstClockTime span = span_locked (self, unit);
   if (span * 2 <= self->limits.max_time)
     self->prime_time = 0;
   return self->bytes + unit_size (unit) > self->limits.max_bytes + self->prime_bytes ||
@@ -210,7 +208,7 @@ spt_viewer_prime (SptViewer *self, GstSample *unit, guint pad)
   if (!self->ended) {
     append_locked (self, unit, pad);
     self->prime_bytes = self->bytes;
-    self->prime_time = span_locked (self);
+    self->prime_time = span_locked (self, unit);
   }
   g_mutex_unlock (&self->lock);
 }

@@ -8,7 +8,7 @@
 /* What a viewer gives up when it is too slow. */
 typedef enum {
   SPT_DROP_TO_KEYFRAME, /* empties the queue and goes on with the next keyframe */
-  SPT_DROP_TO_NEWEST,   /* keeps only the newest unit: for pictures that stand alone */
+  SPT_DROP_TO_NEWEST,   /* goes on with the newest unit: for pictures that stand alone */
 } SptDropPolicy;
 
 typedef struct {

@@ -206,8 +206,9 @@ session_start (SptHost *host, SptHttpRequest *request, const SptLiveDoor *door, 
     const SptWant *want, GstClockTime duration)
 {
   Session *self = g_new0 (Session, 1);
-  SptViewerLimits limits = {
-      door->newest ? SPT_DROP_TO_NEWEST : SPT_DROP_TO_KEYFRAME, 16u << 20, 3 * GST_SECOND};
+  static const SptViewerLimits queued = {SPT_DROP_TO_KEYFRAME, 16u << 20, 3 * GST_SECOND};
+  /* No older than this; long enough that a hiccup of ours costs nobody a picture. */
+  static const SptViewerLimits newest = {SPT_DROP_TO_NEWEST, 16u << 20, 100 * GST_MSECOND};
   g_atomic_ref_count_init (&self->refs);
   self->host = host;
   self->door = door;
@@ -217,7 +218,7 @@ session_start (SptHost *host, SptHttpRequest *request, const SptLiveDoor *door, 
   self->duration = duration;
   self->consumer = (SptConsumer){door->format, g_strdup (spt_http_request_remote (request)),
       g_strdup (spt_http_request_header (request, "User-Agent"))};
-  self->viewer = spt_viewer_new (&limits, on_viewer, self);
+  self->viewer = spt_viewer_new (door->newest ? &newest : &queued, on_viewer, self);
   self->gone = g_cancellable_new ();
   self->left_id = g_signal_connect (
       spt_http_request_cancellable (request), "cancelled", G_CALLBACK (on_request_gone), self);

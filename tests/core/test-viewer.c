@@ -58,13 +58,16 @@ test_time_is_a_bound_too (void)
 static void
 test_newest_picture_wins (void)
 {
-  const SptViewerLimits limits = {SPT_DROP_TO_NEWEST, 1 << 20, GST_SECOND};
+  const SptViewerLimits limits = {SPT_DROP_TO_NEWEST, 1 << 20, 100 * GST_MSECOND};
   g_autoptr (SptViewer) viewer = spt_viewer_new (&limits, NULL, NULL);
-  for (guint ms = 0; ms < 100; ms++)
+  for (guint ms = 0; ms <= 100; ms += 50)
     offer (viewer, ms, 10, TRUE, 0);
+  g_assert_cmpuint (queued (viewer), ==, 3); /* a hiccup costs nothing */
+  offer (viewer, 150, 10, TRUE, 0);
+  g_assert_cmpuint (queued (viewer), ==, 1);
+  g_assert_cmpuint (drops (viewer), ==, 3);
   g_autoptr (GstSample) unit = spt_viewer_pop (viewer, NULL);
-  g_assert_cmpuint (GST_BUFFER_PTS (gst_sample_get_buffer (unit)), ==, 99 * GST_MSECOND);
-  g_assert_cmpuint (queued (viewer), ==, 0);
+  g_assert_cmpuint (GST_BUFFER_PTS (gst_sample_get_buffer (unit)), ==, 150 * GST_MSECOND);
 }
 
 static void
