@@ -6,6 +6,7 @@
 #include <gst/gst.h>
 #include <locale.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sysexits.h>
 
 #include "ctl.h"
@@ -27,10 +28,22 @@ load_plugin (void)
     g_printerr ("spotter: its own GStreamer plugin is missing: %s\n", error->message);
 }
 
+/* Every viewer is a descriptor, and the usual soft limit is 1024. */
+static void
+raise_descriptor_limit (void)
+{
+  struct rlimit limit;
+  if (getrlimit (RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = MIN (limit.rlim_max, 65536);
+    setrlimit (RLIMIT_NOFILE, &limit);
+  }
+}
+
 static int
 serve (const SptServerOptions *options)
 {
   g_autoptr (GError) error = NULL;
+  raise_descriptor_limit ();
   gst_init (NULL, NULL);
   spt_log_start ();
   load_plugin ();

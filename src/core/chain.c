@@ -24,7 +24,7 @@ struct _SptNode {
 
 /* Shared with callbacks that may still be queued when the chain is gone. */
 struct _SptChain {
-  grefcount refs;
+  gatomicrefcount refs; /* streaming threads take one for an idle call */
   GHashTable *nodes; /* key → SptNode, borrowed: a node leaves when it dies */
   GQueue order;
   guint linger_ms;
@@ -36,7 +36,7 @@ static void
 chain_unref (gpointer data)
 {
   SptChain *self = data;
-  if (g_ref_count_dec (&self->refs)) {
+  if (g_atomic_ref_count_dec (&self->refs)) {
     g_hash_table_unref (self->nodes);
     g_free (self);
   }
@@ -51,7 +51,7 @@ spt_chain_new (SptChainChanged changed, gpointer data)
     g_once_init_leave (&once, 1);
   }
   SptChain *self = g_new0 (SptChain, 1);
-  g_ref_count_init (&self->refs);
+  g_atomic_ref_count_init (&self->refs);
   self->nodes = g_hash_table_new (g_str_hash, g_str_equal);
   self->changed = changed;
   self->data = data;
@@ -77,7 +77,7 @@ static void
 notify_changed (gpointer data)
 {
   SptChain *self = data;
-  g_ref_count_inc (&self->refs);
+  g_atomic_ref_count_inc (&self->refs);
   g_idle_add_full (G_PRIORITY_DEFAULT, changed_on_main, self, chain_unref);
 }
 
@@ -231,7 +231,7 @@ static SptNode *
 add (SptChain *self, const char *key, SptBranch *branch, SptNode *const *parents, guint n)
 {
   SptNode *node = g_new0 (SptNode, 1);
-  g_ref_count_inc (&self->refs);
+  g_atomic_ref_count_inc (&self->refs);
   node->chain = self;
   node->key = g_strdup (key);
   node->branch = branch;

@@ -439,7 +439,12 @@ spt_http_take_over (SptHttpRequest *self, const char *type, GSocket **socket, ch
   }
   *socket = g_object_ref (own);
   *head = g_string_free (text, FALSE);
-  return soup_server_message_steal_connection (message);
+  GIOStream *stream = soup_server_message_steal_connection (message);
+  if (!stream) {
+    g_clear_object (socket);
+    g_clear_pointer (head, g_free);
+  }
+  return stream;
 }
 
 /* ---- routing ------------------------------------------------------------------------------ */
@@ -506,6 +511,8 @@ check (SptHttpRequest *self, SptAction action)
         "this web page's origin is not allowed to change anything here; api.origin allows it");
     return FALSE;
   }
+  if (g_str_equal (self->method, "OPTIONS"))
+    return TRUE; /* a browser asks this first, and without credentials */
   SptCredentials who = {
       soup_message_headers_get_one (headers, "Authorization"), is_local (self->message)};
   if (!spt_auth_authorize (
