@@ -120,7 +120,9 @@ typedef struct {
   SptApi *api;
   SptHttpRequest *request;
   char *name;
-  char **before; /* (nullable): its sources until now */
+  char **before, **after; /* (nullable): its sources; NULL when there is no such stream */
+  gboolean stored;        /* the store had an entry before … */
+  char **stored_sources;  /* … with these, or NULL for a tombstone */
 } Change;
 
 static void
@@ -128,23 +130,52 @@ change_free (Change *change)
 {
   spt_http_request_unref (change->request);
   g_strfreev (change->before);
+  g_strfreev (change->after);
+  g_strfreev (change->stored_sources);
   g_free (change->name);
   g_free (change);
 }
 
-/* Takes the change back: what is not on disk is not there. */
+static Change *
+change_new (SptApi *self, SptHttpRequest *request, const char *name)
+{
+  Change *change = g_new0 (Change, 1);
+  SptStream *known = spt_streams_get (self->host->streams, name, NULL);
+  change->api = self;
+  change->request = spt_http_request_ref (request);
+  change->name = g_strdup (name);
+  change->before = known ? g_strdupv ((char **)spt_stream_get_sources (known)) : NULL;
+  change->stored = spt_store_lookup (self->store, name, &change->stored_sources);
+  return change;
+}
+
+static gboolean
+still_as_changed (Change *change)
+{
+  SptStream *now = spt_streams_get (change->api->host->streams, change->name, NULL);
+  if (!now || !change->after)
+    return !now && !change->after;
+  return g_strv_equal (spt_stream_get_sources (now), (const char *const *)change->after);
+}
+
+/* Takes the change back, unless a later one has replaced it: what is not on disk is not there. */
 static void
 undo (Change *change)
 {
   SptApi *self = change->api;
-  if (change->before) {
+  if (!still_as_changed (change))
+    return;
+  if (change->before)
     spt_streams_put (
         self->host->streams, change->name, (const char *const *)change->before, TRUE, NULL);
-    spt_store_put (self->store, change->name, (const char *const *)change->before);
-  } else {
+  else
     spt_streams_remove (self->host->streams, change->name, NULL);
+  if (change->stored && change->stored_sources)
+    spt_store_put (self->store, change->name, (const char *const *)change->stored_sources);
+  else if (change->stored)
+    spt_store_bury (self->store, change->name);
+  else
     spt_store_forget (self->store, change->name);
-  }
 }
 
 static void
@@ -165,30 +196,29 @@ on_saved (GObject *object, GAsyncResult *result, gpointer data)
 }
 
 static void
-save (SptApi *self, SptHttpRequest *request, const char *name, char **before)
+save (Change *change)
 {
-  Change *change = g_new (Change, 1);
-  *change = (Change){self, spt_http_request_ref (request), g_strdup (name), before};
-  self->changing++;
-  spt_http_wait (request);
-  spt_store_save_async (self->store, on_saved, change);
+  change->api->changing++;
+  spt_http_wait (change->request);
+  spt_store_save_async (change->api->store, on_saved, change);
 }
 
 static void
 put (SptApi *self, SptHttpRequest *request, const char *name, const char *const *sources)
 {
   g_autoptr (GError) error = NULL;
-  SptStream *known = spt_streams_get (self->host->streams, name, NULL);
-  gboolean same = known && g_strv_equal (spt_stream_get_sources (known), sources);
-  g_auto (GStrv) before = known ? g_strdupv ((char **)spt_stream_get_sources (known)) : NULL;
+  Change *change = change_new (self, request, name);
+  gboolean same = change->before && g_strv_equal ((const char *const *)change->before, sources);
+  change->after = g_strdupv ((char **)sources);
   if (!spt_streams_put (self->host->streams, name, sources, FALSE, &error)) {
     spt_http_reply_error (request, error);
+    change_free (change);
     return;
   }
   /* What the configuration already says is not written a second time. */
   if (!same || !g_hash_table_contains (self->context.configured, name))
     spt_store_put (self->store, name, sources);
-  save (self, request, name, g_steal_pointer (&before));
+  save (change);
 }
 
 static void
@@ -293,19 +323,17 @@ on_delete (SptHttpRequest *request, gpointer data)
   SptApi *self = data;
   const char *name = spt_http_request_param (request, "src");
   g_autoptr (GError) error = NULL;
-  SptStream *stream = spt_streams_get (self->host->streams, name ? name : "", &error);
-  if (!stream) {
+  if (!spt_streams_get (self->host->streams, name ? name : "", &error)) {
     spt_http_reply_error (request, error);
     return;
   }
-  char **before = g_strdupv ((char **)spt_stream_get_sources (stream));
-  g_autofree char *kept = g_strdup (name);
-  spt_streams_remove (self->host->streams, kept, NULL);
-  if (g_hash_table_contains (self->context.configured, kept))
-    spt_store_bury (self->store, kept);
+  Change *change = change_new (self, request, name);
+  spt_streams_remove (self->host->streams, change->name, NULL);
+  if (g_hash_table_contains (self->context.configured, change->name))
+    spt_store_bury (self->store, change->name);
   else
-    spt_store_forget (self->store, kept);
-  save (self, request, kept, before);
+    spt_store_forget (self->store, change->name);
+  save (change);
 }
 
 /**

@@ -127,10 +127,14 @@ spt_store_foreach (SptStore *self, SptStoreEach each, gpointer data)
 
 /* ---- changing ----------------------------------------------------------------------------- */
 
+/* @sources: (out) (transfer full) (nullable): NULL for a tombstone. FALSE without an entry. */
 gboolean
-spt_store_contains (SptStore *self, const char *name)
+spt_store_lookup (SptStore *self, const char *name, char ***sources)
 {
-  return g_hash_table_contains (self->streams, name);
+  gpointer found = NULL;
+  gboolean known = g_hash_table_lookup_extended (self->streams, name, NULL, &found);
+  *sources = g_strdupv (found);
+  return known;
 }
 
 void
@@ -158,13 +162,14 @@ static void
 append_quoted (GString *text, const char *value)
 {
   g_string_append_c (text, '"');
-  for (const char *c = value; *c; c++) {
-    if (*c == '"' || *c == '\\')
+  for (const char *c = value; *c; c = g_utf8_next_char (c)) {
+    gunichar u = g_utf8_get_char (c);
+    if (u == '"' || u == '\\')
       g_string_append_c (text, '\\');
-    if ((guchar)*c < 0x20)
-      g_string_append_printf (text, "\\x%02X", (guchar)*c);
+    if (u < 0x20 || u > 0x7e)
+      g_string_append_printf (text, "\\U%08X", u);
     else
-      g_string_append_c (text, *c);
+      g_string_append_c (text, (char)u);
   }
   g_string_append_c (text, '"');
 }

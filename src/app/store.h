@@ -13,7 +13,7 @@ SptStore *spt_store_new (const char *path);
 void spt_store_free (SptStore *self);
 gboolean spt_store_load (SptStore *self, GError **error);
 void spt_store_foreach (SptStore *self, SptStoreEach each, gpointer data);
-gboolean spt_store_contains (SptStore *self, const char *name);
+gboolean spt_store_lookup (SptStore *self, const char *name, char ***sources);
 void spt_store_put (SptStore *self, const char *name, const char *const *sources);
 void spt_store_bury (SptStore *self, const char *name);
 void spt_store_forget (SptStore *self, const char *name);

@@ -25,7 +25,7 @@ struct _SptNode {
 /* Shared with callbacks that may still be queued when the chain is gone. */
 struct _SptChain {
   gatomicrefcount refs; /* streaming threads take one for an idle call */
-  GHashTable *nodes; /* key → SptNode, borrowed: a node leaves when it dies */
+  GHashTable *nodes;    /* key → SptNode, borrowed: a node leaves when it dies */
   GQueue order;
   guint linger_ms;
   SptChainChanged changed;
@@ -286,6 +286,14 @@ spt_chain_container (SptChain *self, const SptContainer *container, SptNode *con
     return node;
   SptBranch *branch = spt_branch_new_container (container, inputs, n, error);
   return branch ? add (self, key, branch, parents, n) : NULL;
+}
+
+/* The source stops or restarts: what its branches have cached is of no time any more. */
+void
+spt_chain_flush (SptChain *self)
+{
+  for (GList *l = self->order.head; l; l = l->next)
+    spt_track_flush (spt_node_get_track (l->data));
 }
 
 /**

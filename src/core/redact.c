@@ -21,14 +21,16 @@ spt_redact (const char *text)
   static GRegex *userinfo, *keys;
   static gsize once;
   if (g_once_init_enter (&once)) {
-    userinfo = g_regex_new ("://[^\\s\"'<>?#]*@", G_REGEX_OPTIMIZE, 0, NULL);
-    keys = g_regex_new ("\\b(password|passwd|pwd|pass|token|secret|credential)=[^&#\\s\"'<>]*",
-        G_REGEX_OPTIMIZE | G_REGEX_CASELESS, 0, NULL);
+    userinfo = g_regex_new ("://[^\\s\"'<>]*@", G_REGEX_OPTIMIZE, 0, NULL);
+    keys =
+        g_regex_new ("([\\w-]*(?:pass\\w*|pwd|user-pw|token|secret|credential|api_?key)\\s*=\\s*)"
+                     "(?:\"[^\"]*\"|'[^']*'|[^&#\\s\"'<>]*)",
+            G_REGEX_OPTIMIZE | G_REGEX_CASELESS, 0, NULL);
     g_once_init_leave (&once, 1);
   }
   if (!text)
     return NULL;
   g_autofree char *valid = g_utf8_make_valid (text, -1);
   g_autofree char *first = g_regex_replace_literal (userinfo, valid, -1, 0, "://***@", 0, NULL);
-  return g_regex_replace (keys, first, -1, 0, "\\1=***", 0, NULL);
+  return g_regex_replace (keys, first, -1, 0, "\\1***", 0, NULL);
 }

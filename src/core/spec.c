@@ -78,6 +78,14 @@ take_query (SptSpec *self)
   add_options (self, query + 1, "&");
 }
 
+/* Also what YAML takes for a line break or refuses: a source must survive being written down. */
+static gboolean
+is_control (gunichar c)
+{
+  return (g_unichar_iscntrl (c) && c != '\n' && c != '\t') || c == 0x2028 || c == 0x2029 ||
+         (c & 0xfffe) == 0xfffe;
+}
+
 static gboolean
 is_number (const char *text)
 {
@@ -130,7 +138,8 @@ parse_rtsp (const char *scheme, const char *rest, GError **error)
   g_autoptr (GUri) uri =
       g_uri_parse (url, G_URI_FLAGS_HAS_PASSWORD | G_URI_FLAGS_PARSE_RELAXED, NULL);
   if (!uri || !g_uri_get_host (uri) || !*g_uri_get_host (uri))
-    return invalid (error, url, "is not a URL with a host");
+    return invalid (
+        error, scheme, "needs a URL with a host (percent-encode # and ? in a password)");
   return spec_new (SPT_SPEC_RTSP, url);
 }
 
@@ -231,8 +240,8 @@ spt_spec_parse (const char *text, gboolean trusted, GError **error)
 {
   if (!g_utf8_validate (text, -1, NULL) || strlen (text) > SPEC_LENGTH_MAX || !*text)
     return invalid (error, *text ? "…" : "", "is empty, too long or not UTF-8");
-  for (const char *c = text; *c; c++)
-    if (g_ascii_iscntrl (*c) && *c != '\n' && *c != '\t')
+  for (const char *c = text; *c; c = g_utf8_next_char (c))
+    if (is_control (g_utf8_get_char (c)))
       return invalid (error, "…", "holds control characters");
   if (is_number (text) || is_device (text)) {
     SptSpec *self = parse_camera (text);

@@ -23,7 +23,7 @@
 #include "spec.h"
 #include "track.h"
 
-/* After the pads are known, a track without data is not waited for longer than this. */
+/* After the first data, a track without any is not waited for longer than this. */
 #define TRACK_WAIT_US (2 * G_USEC_PER_SEC)
 /* A new viewer hurries a waiting retry, but not more often than this. */
 #define HURRY_US G_USEC_PER_SEC
@@ -52,12 +52,12 @@ struct _SptStream {
   SptTrack *tracks[2];
   char *media[2]; /* what the branches were planned for */
   SptSource *source;
-  gboolean closing;  /* the last source has not let go of its device yet */
-  gboolean wanted;   /* start when it has */
-  gboolean complete; /* the source has shown all its pads */
-  gboolean ended;    /* removed: nothing starts any more */
-  gint64 started;    /* monotonic µs of the last start */
-  gint64 completed;
+  gboolean closing;    /* the last source has not let go of its device yet */
+  gboolean wanted;     /* start when it has */
+  gboolean complete;   /* the source has shown all its pads */
+  gboolean ended;      /* removed: nothing starts any more */
+  gint64 started;      /* monotonic µs of the last start */
+  gint64 active_since; /* monotonic µs of its first data; 0 before */
 
   SptChain *chain;
   GList *requests; /* of SptRequest, waiting */
@@ -165,13 +165,16 @@ tracks_ready (SptStream *self)
   gboolean audio = spt_source_has_audio (self->source);
   gboolean video_on = spt_track_is_active (self->tracks[0]);
   gboolean audio_on = spt_track_is_active (self->tracks[1]);
-  if (!self->complete || (!video_on && !audio_on))
+  if (!video_on && !audio_on)
     return FALSE;
-  gboolean waited = g_get_monotonic_time () - self->completed > TRACK_WAIT_US;
-  return (video == video_on && audio == audio_on) || waited;
+  /* A camera may announce sound and be muted: what is silent is not waited for. */
+  if (!self->active_since)
+    self->active_since = g_get_monotonic_time ();
+  gboolean waited = g_get_monotonic_time () - self->active_since > TRACK_WAIT_US;
+  return (self->complete && video == video_on && audio == audio_on) || waited;
 }
 
-static void fail (SptStream *self, const GError *error);
+static void close_source (SptStream *self);
 
 static void
 check_live (SptStream *self)
@@ -179,11 +182,12 @@ check_live (SptStream *self)
   if (self->state != SPT_STREAM_STARTING || !self->source || !tracks_ready (self))
     return;
   if (codec_changed (self)) {
-    g_autoptr (GError) changed = g_error_new (SPT_ERROR, SPT_ERROR_UNAVAILABLE,
-        "the source of %s came back with another codec", self->name);
-    /* The source feeds tracks that are about to end: begin again with fresh ones. */
+    /* Branches and sessions were made for another codec: they end, and the source, which feeds
+     * their tracks, begins again with fresh ones. */
+    GST_INFO ("%s: the source came back with another codec", self->name);
     end_viewers (self, NULL);
-    fail (self, changed);
+    close_source (self);
+    start (self);
     return;
   }
   self->retries = 0;
@@ -231,10 +235,20 @@ fail_requests (SptStream *self, const GError *error)
 /* ---- the source --------------------------------------------------------------------------- */
 
 static void
+flush (SptStream *self)
+{
+  spt_track_flush (self->tracks[0]);
+  spt_track_flush (self->tracks[1]);
+  if (self->chain)
+    spt_chain_flush (self->chain);
+}
+
+static void
 on_source_closed (GObject *object, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (SptStream) self = user_data;
   self->closing = FALSE;
+  flush (self); /* it pushed until now */
   if (self->wanted && !self->ended) {
     self->wanted = FALSE;
     start (self);
@@ -252,8 +266,7 @@ close_source (SptStream *self)
   self->closing = TRUE;
   g_autoptr (SptSource) source = g_steal_pointer (&self->source);
   spt_source_stop (source, on_source_closed, g_object_ref (self));
-  spt_track_flush (self->tracks[0]);
-  spt_track_flush (self->tracks[1]);
+  flush (self);
 }
 
 static gboolean
@@ -296,7 +309,6 @@ on_source_complete (gpointer data)
 {
   SptStream *self = data;
   self->complete = TRUE;
-  self->completed = g_get_monotonic_time ();
   serve_requests (self);
 }
 
@@ -368,6 +380,7 @@ start (SptStream *self)
     return;
   }
   self->complete = FALSE;
+  self->active_since = 0;
   self->started = g_get_monotonic_time ();
   self->source = spt_source_new (g_ptr_array_index (self->specs, self->current), self->tracks[0],
       self->tracks[1], &events, self);
@@ -391,7 +404,7 @@ stop (SptStream *self, const char *reason)
   if (self->state == SPT_STREAM_IDLE)
     return;
   close_source (self);
-  spt_chain_end (self->chain, NULL);
+  end_viewers (self, NULL); /* and what the next source gives is compared with nothing */
   if (self->state != SPT_STREAM_STOPPING)
     set_state (self, SPT_STREAM_STOPPING, reason);
   if (!self->closing)
@@ -494,11 +507,21 @@ spt_stream_drop_lease (SptStream *self, SptLease *lease)
 
 /* ---- life --------------------------------------------------------------------------------- */
 
+/* Tracks must not tell a chain that is no more. Idempotent. */
+static void
+free_chain (SptStream *self)
+{
+  for (guint i = 0; i < 2; i++)
+    spt_track_set_active_func (self->tracks[i], NULL, NULL);
+  g_clear_pointer (&self->chain, spt_chain_free);
+}
+
 static void
 spt_stream_finalize (GObject *object)
 {
   SptStream *self = SPT_STREAM (object);
   g_assert (!self->requests && !self->leases && !self->source);
+  free_chain (self);
   for (guint i = 0; i < 2; i++) {
     g_clear_object (&self->tracks[i]);
     g_free (self->media[i]);
@@ -607,11 +630,9 @@ spt_stream_end (SptStream *self)
   g_autoptr (GError) removed =
       g_error_new (SPT_ERROR, SPT_ERROR_NOT_FOUND, "the stream %s was removed", self->name);
   fail_requests (self, removed);
-  spt_chain_free (g_steal_pointer (&self->chain));
-  for (guint i = 0; i < 2; i++) {
-    spt_track_set_active_func (self->tracks[i], NULL, NULL);
+  free_chain (self);
+  for (guint i = 0; i < 2; i++)
     spt_track_end (self->tracks[i], removed);
-  }
 }
 
 /* ---- what can be seen --------------------------------------------------------------------- */

@@ -245,7 +245,8 @@ spt_track_push (SptTrack *self, GstBuffer *unit)
 /**
  * spt_track_flush:
  *
- * The producer stopped or restarts: nothing old may reach a joiner. Viewers stay.
+ * The producer stopped or restarts: nothing old may reach a joiner. Viewers stay, and go on at the
+ * next keyframe.
  */
 void
 spt_track_flush (SptTrack *self)
@@ -253,6 +254,11 @@ spt_track_flush (SptTrack *self)
   g_mutex_lock (&self->lock);
   gop_clear_locked (self);
   self->active = FALSE;
+  for (guint i = 0; i < self->attachments->len; i++) {
+    Attachment *a = &g_array_index (self->attachments, Attachment, i);
+    if (a->pad == 0)
+      spt_viewer_resync (a->viewer);
+  }
   g_mutex_unlock (&self->lock);
 }
 

@@ -84,6 +84,7 @@ spt_viewer_new (const SptViewerLimits *limits, SptViewerNotify notify, gpointer 
 {
   SptViewer *self = g_object_new (SPT_TYPE_VIEWER, NULL);
   self->limits = *limits;
+  self->wait_keyframe = limits->policy == SPT_DROP_TO_KEYFRAME;
   self->notify = notify;
   self->notify_data = data;
   return self;
@@ -207,9 +208,20 @@ spt_viewer_prime (SptViewer *self, GstSample *unit, guint pad)
   g_mutex_lock (&self->lock);
   if (!self->ended) {
     append_locked (self, unit, pad);
+    if (pad == 0)
+      self->wait_keyframe = FALSE; /* a cache begins with one */
     self->prime_bytes = self->bytes;
     self->prime_time = span_locked (self, unit);
   }
+  g_mutex_unlock (&self->lock);
+}
+
+/* What follows has nothing to do with what came before: goes on at the next keyframe. */
+void
+spt_viewer_resync (SptViewer *self)
+{
+  g_mutex_lock (&self->lock);
+  self->wait_keyframe = self->limits.policy == SPT_DROP_TO_KEYFRAME;
   g_mutex_unlock (&self->lock);
 }
 

@@ -45,5 +45,6 @@ void spt_viewer_get_stats (SptViewer *self, SptViewerStats *stats);
 
 /* For tracks. */
 void spt_viewer_prime (SptViewer *self, GstSample *unit, guint pad);
+void spt_viewer_resync (SptViewer *self);
 gboolean spt_viewer_offer (SptViewer *self, GstSample *unit, guint pad);
 void spt_viewer_notify (SptViewer *self);

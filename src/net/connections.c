@@ -199,12 +199,26 @@ on_wrote_body (SoupServerMessage *message, gpointer data)
   rearm (self, message, self->limits.timeout_ms); /* until the next request is here */
 }
 
+/* The answer is ready: from here on the peer must take some of it now and then. */
+void
+spt_connections_answering (SptConnections *self, SoupServerMessage *message)
+{
+  rearm (self, message, self->limits.timeout_ms);
+}
+
+static void
+on_wrote_data (SoupServerMessage *message, guint size, gpointer data)
+{
+  spt_connections_answering (data, message);
+}
+
 /* Watches over a request that has begun. */
 void
 spt_connections_watch (SptConnections *self, SoupServerMessage *message)
 {
   g_signal_connect (message, "got-headers", G_CALLBACK (on_got_headers), self);
   g_signal_connect (message, "got-body", G_CALLBACK (on_got_body), self);
+  g_signal_connect (message, "wrote-body-data", G_CALLBACK (on_wrote_data), self);
   g_signal_connect (message, "wrote-body", G_CALLBACK (on_wrote_body), self);
 }
 

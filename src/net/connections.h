@@ -18,4 +18,5 @@ void spt_connections_stop (SptConnections *self);
 GSocket *spt_connections_get_socket (SptConnections *self, SoupServerMessage *message);
 char *spt_connections_address (SoupServerMessage *message);
 void spt_connections_watch (SptConnections *self, SoupServerMessage *message);
+void spt_connections_answering (SptConnections *self, SoupServerMessage *message);
 guint spt_connections_count (SptConnections *self);

@@ -302,6 +302,8 @@ finish (SptHttpRequest *self)
 {
   SoupServerMessage *message = g_object_ref (self->message);
   detach_message (self);
+  if (self->http->connections)
+    spt_connections_answering (self->http->connections, message);
   if (self->waiting)
     soup_server_message_unpause (message);
   g_object_unref (message);

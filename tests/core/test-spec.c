@@ -54,7 +54,8 @@ test_wrong_sources_get_a_sentence (void)
   static const char *const bad[] = {"", "nonsense", "unknown:thing", "ffmpeg:", "ffmpeg:nothing",
       "rtsp:", "rtsp://", "file:relative", "file://host/path", "/dev/../etc/passwd", "99999",
       "ffmpeg:0?video_size=huge", "ffmpeg:0?framerate=-1", "ffmpeg:0?framerate=nan",
-      "v4l2:device?video=x", "test:ball?size=0", "0\n1\001", "\xff\xfe"};
+      "v4l2:device?video=x", "test:ball?size=0", "0\n1\001", "\xff\xfe", "file:///a\xc2\x80",
+      "file:///a\xe2\x80\xa8"};
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
     g_autoptr (GError) error = NULL;
     g_assert_null (spt_spec_parse (bad[i], TRUE, &error));
@@ -103,6 +104,10 @@ test_redaction (void)
       {"rtsp://host/?user=admin&password=canary&x=1", "rtsp://host/?user=admin&password=***&x=1"},
       {"no secret here: a@b", "no secret here: a@b"},
       {"#token=canary", "#token=***"},
+      {"user-id=a user-pw=canary ! x", "user-id=a user-pw=*** ! x"},
+      {"passphrase=\"can ary\" y", "passphrase=*** y"},
+      {"?access_token=canary&api_password = 'c'", "?access_token=***&api_password = ***"},
+      {"rtsp://admin:a?b#c@host/x", "rtsp://***@host/x"},
   };
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autofree char *safe = spt_redact (cases[i].text);

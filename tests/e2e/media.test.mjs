@@ -184,3 +184,28 @@ test('spotter launch serves what gst-launch would play, also when nothing in it 
   const frames = Number(video.nb_read_frames);
   assert.ok(frames >= 40 && frames <= 80, `${frames} frames in 2 s: not in real time`);
 });
+
+test('another size goes on in the same MP4; another codec ends it cleanly, and the next viewer gets it', async t => {
+  const small = await startCamera(t, ['--no-audio']);
+  const large = await startCamera(t, ['--no-audio', '--size', '1280x720']);
+  const hevc = await startCamera(t, ['--no-audio', '--codec', 'h265']);
+  const server = await startSpotter(t);
+  const directory = temporaryDirectory(t);
+  await server.add('cam', small.url);
+  const viewer = view(t, `${server.base}/stream.mp4?src=cam`, {keep: true});
+  await waitFor('the small picture', () => viewer.bytes > 100000);
+  await server.add('cam', large.url);
+  await waitFor('the large picture', async () =>
+    (await server.json('/api/streams/cam/stats')).tracks[0]?.codec.width === 1280);
+  const before = viewer.bytes;
+  await waitFor('it to go on', () => viewer.bytes > before + 200000);
+  assert.ok(!viewer.closed);
+  await server.add('cam', hevc.url);
+  await viewer.done;
+  const path = join(directory, 'sizes.mp4');
+  writeFileSync(path, viewer.body());
+  const {stdout} = await run('ffprobe', ['-v', 'error', '-show_entries', 'frame=width', '-of', 'csv=p=0', path]);
+  assert.deepEqual([...new Set(stdout.trim().split(/\s+/).map(text => text.replace(/,.*/, '')))], ['640', '1280']);
+  const next = await fetchTo(server, directory, 'stream.mp4', 'src=cam&duration=1');
+  assert.equal((await probe(next.path)).video.codec_name, 'hevc');
+});
