@@ -484,6 +484,9 @@ add_common_headers (SptHttp *self, SoupServerMessage *message, const char *path)
     soup_message_headers_replace (out, "Vary", "Origin");
   }
   soup_message_headers_replace (out, "Cache-Control", "no-store");
+  /* libsoup closes a connection that none of its own listeners accepted after each answer; a client
+   * that is not told sends its next request into the closing socket. */
+  soup_message_headers_replace (out, "Connection", "close");
   soup_message_headers_replace (out, "X-Content-Type-Options", "nosniff");
   soup_message_headers_replace (out, "Cross-Origin-Resource-Policy", "cross-origin");
 }
