@@ -39,7 +39,8 @@ on_info (SptHttpRequest *request, gpointer data)
   SptApi *self = data;
   JsonObject *object = json_object_new (), *rtsp = json_object_new ();
   const char *host = spt_http_request_header (request, "Host");
-  json_object_set_string_member (rtsp, "listen", "");
+  json_object_set_string_member (
+      rtsp, "listen", self->host->rtsp_address ? self->host->rtsp_address : "");
   json_object_set_string_member (rtsp, "default_query", "video&audio");
   json_object_set_string_member (
       object, "config_path", self->context.config_path ? self->context.config_path : "");

@@ -167,7 +167,9 @@ spt_server_new (const SptServerOptions *how, GError **error)
   }
   for (guint i = 0; i < self->config->warnings->len; i++)
     GST_WARNING ("%s", (char *)g_ptr_array_index (self->config->warnings, i));
-  self->auth = spt_auth_new (self->settings);
+  self->auth = spt_auth_new (spt_settings_string (self->settings, "api.username"),
+      spt_settings_string (self->settings, "api.password"),
+      spt_settings_bool (self->settings, "api.local_auth"));
   self->host = (SptHost){.settings = self->settings,
       .streams = spt_streams_new (self->settings),
       .http = spt_http_new (self->settings, self->auth),

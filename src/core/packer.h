@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Containers that we write ourselves: units in, units of a container out, on the thread that feeds
- * them. Two live here: fragmented MP4 and multipart JPEG. */
+ * them. Three live here: fragmented MP4, multipart JPEG and RTP. */
 #pragma once
 
 #include "types.h"
@@ -17,6 +17,7 @@ typedef struct {
 
 extern const SptPacker spt_fragments_packer;
 extern const SptPacker spt_multipart_packer;
+extern const SptPacker spt_rtp_packer;
 
 /* The boundary of multipart JPEG; clients of go2rtc know it by this name. */
 #define SPT_MULTIPART_BOUNDARY "frame"

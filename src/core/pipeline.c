@@ -50,6 +50,49 @@ spt_clock_now (void)
   return gst_clock_get_time (clock) - base;
 }
 
+/* What is added to running time to get wall-clock time, ns. The wall clock may be set while we run:
+ * small corrections are followed slowly, so that nobody sees time jump; large ones at once. */
+#define WALL_INTERVAL GST_SECOND
+#define WALL_SLEW_PPM 500
+#define WALL_STEP GST_SECOND
+
+static gint64
+wall_offset (void)
+{
+  static GMutex lock;
+  static gint64 offset;
+  static GstClockTime read_at = GST_CLOCK_TIME_NONE;
+  GstClockTime now = spt_clock_now ();
+  g_mutex_lock (&lock);
+  if (read_at == GST_CLOCK_TIME_NONE || now - read_at >= WALL_INTERVAL) {
+    gint64 wanted = g_get_real_time () * 1000 - (gint64)now, away = wanted - offset;
+    if (read_at == GST_CLOCK_TIME_NONE || ABS (away) > (gint64)WALL_STEP) {
+      if (read_at != GST_CLOCK_TIME_NONE)
+        GST_WARNING ("the wall clock was set by %.1f s", (double)away / GST_SECOND);
+      offset = wanted;
+    } else {
+      gint64 most = (gint64)((now - read_at) * WALL_SLEW_PPM / 1000000);
+      offset += CLAMP (away, -most, most);
+    }
+    read_at = now;
+  }
+  gint64 result = offset;
+  g_mutex_unlock (&lock);
+  return result;
+}
+
+/**
+ * spt_clock_wall:
+ * @running: a PTS
+ *
+ * Returns: the wall-clock time it means, ns since 1970. Any thread.
+ */
+gint64
+spt_clock_wall (GstClockTime running)
+{
+  return (gint64)running + wall_offset ();
+}
+
 /**
  * spt_pipeline_new:
  * @name: for the log and the graph

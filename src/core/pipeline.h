@@ -6,6 +6,7 @@
 #include "types.h"
 
 GstClockTime spt_clock_now (void);
+gint64 spt_clock_wall (GstClockTime running);
 
 GstElement *spt_pipeline_new (const char *name);
 

@@ -44,6 +44,7 @@ static void
 consumer_copy (SptConsumer *to, const SptConsumer *from)
 {
   to->format = from->format;
+  to->protocol = from->protocol;
   to->remote_addr = g_strdup (from->remote_addr);
   to->user_agent = g_strdup (from->user_agent);
 }
@@ -65,6 +66,8 @@ spt_request_new (GTask *task, const SptWant *want, const SptConsumer *consumer)
   self->want.container = self->container;
   if (self->want.video)
     gst_caps_ref (self->want.video);
+  if (self->want.audio)
+    gst_caps_ref (self->want.audio);
   consumer_copy (&self->consumer, consumer);
   for (guint i = 0; i < 2; i++)
     self->holds[i] = g_ptr_array_new_with_free_func ((GDestroyNotify)spt_node_release);
@@ -83,6 +86,7 @@ request_free (SptRequest *self)
   for (guint i = 0; i < 2; i++)
     g_ptr_array_unref (self->holds[i]);
   gst_clear_caps (&self->want.video);
+  gst_clear_caps (&self->want.audio);
   consumer_clear (&self->consumer);
   g_clear_error (&self->error);
   g_free (self->container);
@@ -161,12 +165,21 @@ accept_video (SptRequest *self, const SptContainer *container)
   return self->want.video ? gst_caps_intersect (takes, self->want.video) : g_steal_pointer (&takes);
 }
 
+/* (nullable): the container takes no sound */
+static GstCaps *
+accept_audio (SptRequest *self, const SptContainer *container)
+{
+  g_autoptr (GstCaps) takes = spt_container_accept_audio (container);
+  return takes && self->want.audio ? gst_caps_intersect (takes, self->want.audio)
+                                   : g_steal_pointer (&takes);
+}
+
 /* The sound for a container: ready, waiting, or done without. */
 static LaneState
 advance_audio (SptRequest *self, SptChain *chain, const SptContainer *container, SptNode **node,
     SptTrack **track)
 {
-  g_autoptr (GstCaps) accept = spt_container_accept_audio (container);
+  g_autoptr (GstCaps) accept = accept_audio (self, container);
   g_autoptr (GError) error = NULL;
   if (!accept || self->want.no_audio || self->audio_given_up || !spt_track_is_active (*track))
     return LANE_FAILED;
@@ -321,6 +334,13 @@ const SptConsumer *
 spt_lease_get_consumer (SptLease *lease)
 {
   return &lease->consumer;
+}
+
+/* How its bytes travel, once that is known. @protocol: static */
+void
+spt_lease_set_protocol (SptLease *lease, const char *protocol)
+{
+  lease->consumer.protocol = protocol;
 }
 
 guint64

@@ -7,14 +7,16 @@
 
 /* What a door wants for one viewer. */
 typedef struct {
-  const char *container; /* "mp4", "ts", "mjpeg"; NULL: the elementary stream itself */
+  const char *container; /* "mp4", "ts", "rtp" …; NULL: the elementary stream itself */
   GstCaps *video;        /* (nullable): narrows what the container takes; needed without one */
+  GstCaps *audio;        /* (nullable): narrows what the container takes */
   gboolean no_video, no_audio;
 } SptWant;
 
 /* Who a lease is for; what /api/streams shows as a consumer. */
 typedef struct {
   const char *format;             /* "mp4", "mjpeg" … static */
+  const char *protocol;           /* "http", "rtsp+tcp" … static */
   char *remote_addr, *user_agent; /* (nullable) */
 } SptConsumer;
 
@@ -41,6 +43,7 @@ SptStream *spt_lease_get_stream (SptLease *lease);
 void spt_lease_set_viewer (SptLease *lease, SptViewer *viewer);
 SptViewer *spt_lease_get_viewer (SptLease *lease);
 const SptConsumer *spt_lease_get_consumer (SptLease *lease);
+void spt_lease_set_protocol (SptLease *lease, const char *protocol);
 guint64 spt_lease_get_id (SptLease *lease);
 void spt_lease_free (SptLease *lease);
 

@@ -310,6 +310,24 @@ spt_track_attach (SptTrack *self, SptViewer *viewer, guint pad)
 }
 
 /**
+ * spt_track_attach_with:
+ * @prime: called once, under the track's lock, with the cached units (of GstSample) from the
+ *   keyframe on; what it hands to spt_viewer_prime() is what the joiner begins with
+ *
+ * As spt_track_attach() to pad 0, for a door that cannot use the cache as it is. Main context.
+ */
+void
+spt_track_attach_with (SptTrack *self, SptViewer *viewer, SptPrimeFunc prime, gpointer data)
+{
+  g_mutex_lock (&self->lock);
+  prime (viewer, self->gop.head, data);
+  add_locked (self, viewer, 0);
+  spt_viewer_notify (viewer);
+  g_mutex_unlock (&self->lock);
+  spt_track_request_keyframe (self);
+}
+
+/**
  * spt_track_attach_pair:
  * @video: becomes pad 0
  * @audio: becomes pad 1

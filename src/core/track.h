@@ -18,6 +18,8 @@ typedef struct {
 typedef void (*SptKeyframeFunc) (gpointer data);
 /* The first unit after creation or a flush; see spt_track_set_active_func(). */
 typedef void (*SptActiveFunc) (gpointer data);
+/* Primes a joiner its own way; see spt_track_attach_with(). */
+typedef void (*SptPrimeFunc) (SptViewer *viewer, GList *units, gpointer data);
 
 #define SPT_TYPE_TRACK (spt_track_get_type ())
 G_DECLARE_FINAL_TYPE (SptTrack, spt_track, SPT, TRACK, GObject)
@@ -35,6 +37,7 @@ void spt_track_end (SptTrack *self, const GError *reason);
 
 /* the viewers */
 void spt_track_attach (SptTrack *self, SptViewer *viewer, guint pad);
+void spt_track_attach_with (SptTrack *self, SptViewer *viewer, SptPrimeFunc prime, gpointer data);
 void spt_track_attach_pair (SptTrack *video, SptTrack *audio, SptViewer *viewer);
 void spt_track_detach (SptTrack *self, SptViewer *viewer);
 void spt_track_request_keyframe (SptTrack *self);

@@ -8,6 +8,8 @@
 
 #include "connections.h"
 
+#include "admission.h"
+
 GST_DEBUG_CATEGORY_STATIC (spotter_connections);
 #define GST_CAT_DEFAULT spotter_connections
 
@@ -22,8 +24,8 @@ struct _SptConnections {
   grefcount refs;
   SoupServer *server; /* NULL when stopped */
   SptConnectionLimits limits;
-  GHashTable *by_peer;     /* "address port" → Connection */
-  GHashTable *per_address; /* address → number */
+  SptAdmission admission;
+  GHashTable *by_peer; /* "address port" → Connection */
   GPtrArray *sources;
 };
 
@@ -33,23 +35,14 @@ connections_unref (SptConnections *self)
   if (!g_ref_count_dec (&self->refs))
     return;
   g_hash_table_unref (self->by_peer);
-  g_hash_table_unref (self->per_address);
+  spt_admission_clear (&self->admission);
   g_free (self);
-}
-
-static char *
-address_text (GSocketAddress *address)
-{
-  if (!G_IS_INET_SOCKET_ADDRESS (address))
-    return g_strdup ("local");
-  return g_inet_address_to_string (
-      g_inet_socket_address_get_address (G_INET_SOCKET_ADDRESS (address)));
 }
 
 static char *
 peer_key (GSocketAddress *address)
 {
-  g_autofree char *text = address_text (address);
+  g_autofree char *text = spt_admission_address (address);
   guint port = G_IS_INET_SOCKET_ADDRESS (address)
                    ? g_inet_socket_address_get_port (G_INET_SOCKET_ADDRESS (address))
                    : 0;
@@ -81,12 +74,7 @@ connection_over (gpointer data)
 {
   Connection *connection = data;
   SptConnections *self = connection->owner;
-  guint n = GPOINTER_TO_UINT (g_hash_table_lookup (self->per_address, connection->address));
-  if (n > 1)
-    g_hash_table_replace (
-        self->per_address, g_strdup (connection->address), GUINT_TO_POINTER (n - 1));
-  else
-    g_hash_table_remove (self->per_address, connection->address);
+  spt_admission_leave (&self->admission, connection->address);
   /* The peer may have come back from the same port in the meantime. */
   if (g_hash_table_lookup (self->by_peer, connection->key) == connection)
     g_hash_table_remove (self->by_peer, connection->key);
@@ -108,11 +96,9 @@ socket_gone (gpointer data)
 static Connection *
 admit (SptConnections *self, GSocket *socket, GSocketAddress *peer)
 {
-  g_autofree char *address = address_text (peer);
-  guint n = GPOINTER_TO_UINT (g_hash_table_lookup (self->per_address, address)) + 1;
-  guint all = spt_connections_count (self);
-  if (all >= self->limits.max || n > self->limits.max_per_address) {
-    GST_INFO ("refused a connection from %s: %u open, %u of them from there", address, all, n - 1);
+  g_autofree char *address = spt_admission_address (peer);
+  if (!spt_admission_enter (&self->admission, address)) {
+    GST_INFO ("refused a connection from %s: %u are open", address, self->admission.count);
     return NULL;
   }
   Connection *connection = g_new0 (Connection, 1);
@@ -120,8 +106,7 @@ admit (SptConnections *self, GSocket *socket, GSocketAddress *peer)
   connection->owner = self;
   connection->socket = socket;
   connection->key = peer_key (peer);
-  connection->address = g_strdup (address);
-  g_hash_table_replace (self->per_address, g_steal_pointer (&address), GUINT_TO_POINTER (n));
+  connection->address = g_steal_pointer (&address);
   g_hash_table_replace (self->by_peer, connection->key, connection);
   g_object_set_data_full (G_OBJECT (socket), "spt-connection", connection, socket_gone);
   return connection;
@@ -168,7 +153,7 @@ spt_connections_get_socket (SptConnections *self, SoupServerMessage *message)
 char *
 spt_connections_address (SoupServerMessage *message)
 {
-  return address_text (soup_server_message_get_remote_address (message));
+  return spt_admission_address (soup_server_message_get_remote_address (message));
 }
 
 static void
@@ -241,7 +226,7 @@ spt_connections_new (SoupServer *server, GPtrArray *listeners, const SptConnecti
   self->server = server;
   self->limits = *limits;
   self->by_peer = g_hash_table_new (g_str_hash, g_str_equal);
-  self->per_address = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  spt_admission_init (&self->admission, limits->max, limits->max_per_address);
   self->sources = g_ptr_array_new ();
   for (guint i = 0; i < listeners->len; i++) {
     GSource *source = g_socket_create_source (g_ptr_array_index (listeners, i), G_IO_IN, NULL);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "filters.h"
 #include "track.h"
 #include "viewer.h"
 
@@ -54,7 +55,7 @@ session_unref (gpointer data)
   Session *self = data;
   if (!g_atomic_ref_count_dec (&self->refs))
     return;
-  gst_clear_caps (&self->want.video);
+  spt_filters_clear (&self->want);
   g_free (self->consumer.remote_addr);
   g_free (self->consumer.user_agent);
   g_clear_object (&self->viewer);
@@ -108,14 +109,16 @@ hand_over (Session *self)
     return;
   }
   self->handed = TRUE;
-  spt_sender_add (self->host->sender, &(SptSenderClient){.stream = stream,
-                                          .socket = socket,
-                                          .head = head,
-                                          .viewer = self->viewer,
-                                          .duration = self->duration,
-                                          .rewrite = self->door->rewrite,
-                                          .closed = on_closed,
-                                          .data = self});
+  g_autoptr (GBytes) bytes = g_bytes_new_take (head, strlen (head));
+  spt_sender_add (self->host->sender,
+      &(SptSenderClient){.stream = stream,
+          .socket = socket,
+          .viewer = self->viewer,
+          .duration = self->duration,
+          .rewrite = self->door->rewrite,
+          .closed = on_closed,
+          .data = self},
+      bytes);
 }
 
 static gboolean
@@ -229,39 +232,6 @@ session_start (SptHost *host, SptHttpRequest *request, const SptLiveDoor *door, 
 
 /* ---- reading the request ------------------------------------------------------------------ */
 
-static const struct {
-  const char *name, *caps;
-} video_codecs[] = {
-    {"h264", "video/x-h264"},
-    {"h265", "video/x-h265"},
-    {"hevc", "video/x-h265"},
-};
-
-/* go2rtc's filters: `video` and `audio` name what is wanted; with one of them the other is left
- * out. */
-static gboolean
-read_filters (SptHttpRequest *request, SptWant *want, GError **error)
-{
-  const char *video = spt_http_request_param (request, "video");
-  const char *audio = spt_http_request_param (request, "audio");
-  want->no_video = audio && !video;
-  want->no_audio = video && !audio;
-  if (!video || !*video || g_str_equal (video, "all") || g_str_equal (video, "copy"))
-    return TRUE;
-  g_autoptr (GstCaps) caps = gst_caps_new_empty ();
-  g_auto (GStrv) names = g_strsplit (video, ",", 8);
-  for (char **name = names; *name; name++)
-    for (guint i = 0; i < G_N_ELEMENTS (video_codecs); i++)
-      if (g_ascii_strcasecmp (*name, video_codecs[i].name) == 0)
-        gst_caps_append (caps, gst_caps_from_string (video_codecs[i].caps));
-  if (gst_caps_is_empty (caps)) {
-    g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID, "video=%s: known are h264 and h265", video);
-    return FALSE;
-  }
-  want->video = g_steal_pointer (&caps);
-  return TRUE;
-}
-
 static void
 add_file_name (SptHttpRequest *request)
 {
@@ -321,7 +291,9 @@ spt_live_serve (SptHost *host, SptHttpRequest *request, const SptLiveDoor *door)
   if (!stream)
     return;
   if (!spt_http_request_number (request, "duration", 0, 0, 1e6, &duration, &error) ||
-      !read_filters (request, &want, &error)) {
+      !spt_filters_read (spt_http_request_param (request, "video"),
+          spt_http_request_param (request, "audio"), &want, &error)) {
+    spt_filters_clear (&want);
     spt_http_reply_error (request, error);
     return;
   }

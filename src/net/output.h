@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a protocol door is: one file, one descriptor, one row in app/output.c. */
+/* What a protocol door is: one file, one descriptor, one row in app/doors.c. */
 #pragma once
 
 #include "http.h"
@@ -13,6 +13,7 @@ typedef struct {
   SptStreams *streams;
   SptHttp *http;
   SptSender *sender;
+  const char *rtsp_address; /* "127.0.0.1:8554" while that door is open, else NULL; it says so */
 } SptHost;
 
 /* All calls on the main context. */

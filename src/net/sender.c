@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* One thread, one epoll, all sockets. A track's streaming thread only queues a reference in each
  * viewer and wakes this thread once; here every socket that can take bytes gets them by one
- * vectored write a unit, straight from the shared memory.
+ * vectored write a unit, straight from the shared memory. Datagrams go out as they come.
+ *
+ * The main context says what happens to a peer by commands, which this thread obeys in their order:
+ * an answer that was written before a viewer was set goes out before that viewer's first unit.
  *
  * Bounds: a viewer queues at most a few seconds and then drops to the next keyframe (viewer.c); the
  * kernel holds at most SEND_BUFFER; a socket that takes nothing for stall_ms is reset. */
@@ -32,30 +35,47 @@ GST_DEBUG_CATEGORY_STATIC (spotter_sender);
 #define GST_CAT_DEFAULT spotter_sender
 
 typedef struct {
-  GstMemory *memory;
+  const guint8 *data;
+  gsize size;
+  GstMemory *memory; /* (nullable) */
   GstMapInfo map;
+  GBytes *bytes; /* (nullable): an answer, not a unit */
 } Segment;
 
-typedef struct {
+struct _SptSenderPeer {
+  gatomicrefcount refs; /* commands on their way have one each */
+
   /* set before the thread sees it */
   SptSender *sender;
   SptSenderClient config;
-  int fd;
+  int fd; /* -1: datagrams */
   GError *reason;
 
   /* writer thread */
+  SptViewer *viewer;
+  GQueue control; /* of GBytes, sent before the next unit */
+  gsize control_bytes;
+  gboolean finish; /* close when all that is queued is written */
+  gboolean closed;
   GstCaps *caps;
   Segment segments[SEGMENTS_MAX];
   guint n_segments;
   guint8 scratch[SPT_SENDER_HEAD_MAX]; /* the rewritten first memory of the unit */
   gsize sent;                          /* bytes of the segments already written */
-  gsize head_sent;
   GstClockTime first_pts;
   gint64 rewrite_state;
   gint64 progress; /* monotonic µs of the last byte taken */
   gboolean blocked;
   gboolean seen; /* by epoll */
-} Client;
+};
+
+typedef enum { COMMAND_ADD, COMMAND_WRITE, COMMAND_FEED, COMMAND_FINISH, COMMAND_REMOVE } Order;
+
+typedef struct {
+  SptSenderPeer *peer; /* a reference */
+  Order order;
+  gpointer argument; /* GBytes, SptViewer; owned */
+} Command;
 
 struct _SptSender {
   GObject parent;
@@ -64,14 +84,14 @@ struct _SptSender {
   guint stall_ms;
   GThread *thread;
   int epoll, event;
-  GAsyncQueue *incoming; /* of Client */
+  GAsyncQueue *commands; /* of Command */
   GMainContext *context;
 
   /* atomic */
   int woken, stopping, count;
 
   /* writer thread */
-  GPtrArray *clients;
+  GPtrArray *peers;
 };
 
 G_DEFINE_FINAL_TYPE_WITH_CODE (SptSender, spt_sender, G_TYPE_OBJECT,
@@ -96,41 +116,57 @@ on_viewer (SptViewer *viewer, gpointer data)
 /* ---- one socket --------------------------------------------------------------------------- */
 
 static void
-release_segments (Client *client)
+release_segments (SptSenderPeer *peer)
 {
-  for (guint i = 0; i < client->n_segments; i++) {
-    gst_memory_unmap (client->segments[i].memory, &client->segments[i].map);
-    gst_memory_unref (client->segments[i].memory);
+  for (guint i = 0; i < peer->n_segments; i++) {
+    Segment *segment = &peer->segments[i];
+    if (segment->memory) {
+      gst_memory_unmap (segment->memory, &segment->map);
+      gst_memory_unref (segment->memory);
+    }
+    g_clear_pointer (&segment->bytes, g_bytes_unref);
   }
-  client->n_segments = 0;
-  client->sent = 0;
+  peer->n_segments = 0;
+  peer->sent = 0;
 }
 
 static void
-add_memories (Client *client, GstBuffer *buffer)
+add_memories (SptSenderPeer *peer, GstBuffer *buffer)
 {
-  for (guint i = 0; i < gst_buffer_n_memory (buffer) && client->n_segments < SEGMENTS_MAX; i++) {
-    Segment *segment = &client->segments[client->n_segments];
+  for (guint i = 0; i < gst_buffer_n_memory (buffer) && peer->n_segments < SEGMENTS_MAX; i++) {
+    Segment *segment = &peer->segments[peer->n_segments];
     GstMemory *memory = gst_buffer_peek_memory (buffer, i);
     if (!gst_memory_map (memory, &segment->map, GST_MAP_READ))
       continue;
     segment->memory = gst_memory_ref (memory);
-    client->n_segments++;
+    segment->data = segment->map.data;
+    segment->size = segment->map.size;
+    peer->n_segments++;
   }
 }
 
 static void
-add_streamheader (Client *client, GstCaps *caps)
+add_control (SptSenderPeer *peer)
+{
+  GBytes *bytes = g_queue_pop_head (&peer->control);
+  Segment *segment = &peer->segments[peer->n_segments++];
+  *segment = (Segment){.bytes = bytes};
+  segment->data = g_bytes_get_data (bytes, &segment->size);
+  peer->control_bytes -= segment->size;
+}
+
+static void
+add_streamheader (SptSenderPeer *peer, GstCaps *caps)
 {
   const GValue *value = gst_structure_get_value (gst_caps_get_structure (caps, 0), "streamheader");
   if (!value)
     return;
   if (GST_VALUE_HOLDS_BUFFER (value))
-    add_memories (client, gst_value_get_buffer (value));
+    add_memories (peer, gst_value_get_buffer (value));
   for (guint i = 0; GST_VALUE_HOLDS_ARRAY (value) && i < gst_value_array_get_size (value) &&
-                    client->n_segments < SEGMENTS_MAX - 3;
+                    peer->n_segments < SEGMENTS_MAX - 3;
        i++)
-    add_memories (client, gst_value_get_buffer (gst_value_array_get_value (value, i)));
+    add_memories (peer, gst_value_get_buffer (gst_value_array_get_value (value, i)));
 }
 
 /* "avc1.64001F,mp4a.40.2" and "avc1.4D0028,mp4a.40.2" are the same codecs. */
@@ -150,51 +186,70 @@ same_codecs (GstCaps *a, GstCaps *b)
 
 /* Makes the unit the one being written; FALSE when the session ends here instead. */
 static gboolean
-load (Client *client, GstSample *unit)
+load_unit (SptSenderPeer *peer, GstSample *unit)
 {
   GstBuffer *buffer = gst_sample_get_buffer (unit);
   GstCaps *caps = gst_sample_get_caps (unit);
   GstClockTime pts = GST_BUFFER_PTS (buffer);
-  if (!client->caps)
-    add_streamheader (client, caps);
-  else if (client->caps != caps && !same_codecs (client->caps, caps))
+  g_autoptr (GstBuffer) filtered = NULL;
+  if (!peer->caps)
+    add_streamheader (peer, caps);
+  else if (peer->caps != caps && !same_codecs (peer->caps, caps))
     return FALSE;
-  if (client->caps != caps)
-    gst_caps_replace (&client->caps, caps);
-  if (client->first_pts == GST_CLOCK_TIME_NONE)
-    client->first_pts = pts;
-  if (client->config.duration && GST_CLOCK_TIME_IS_VALID (pts) && pts > client->first_pts &&
-      pts - client->first_pts >= client->config.duration)
+  if (peer->caps != caps)
+    gst_caps_replace (&peer->caps, caps);
+  if (peer->first_pts == GST_CLOCK_TIME_NONE)
+    peer->first_pts = pts;
+  if (peer->config.duration && GST_CLOCK_TIME_IS_VALID (pts) && pts > peer->first_pts &&
+      pts - peer->first_pts >= peer->config.duration)
     return FALSE;
-  guint first = client->n_segments;
-  add_memories (client, buffer);
-  GstMapInfo *map = &client->segments[first].map;
-  if (client->config.rewrite && client->n_segments > first && map->size <= SPT_SENDER_HEAD_MAX) {
-    memcpy (client->scratch, map->data, map->size);
-    client->config.rewrite (client->scratch, map->size, caps, &client->rewrite_state);
-    map->data = client->scratch;
+  if (peer->config.filter) {
+    buffer = filtered = peer->config.filter (buffer, peer->config.data);
+    if (!buffer)
+      return TRUE;
+  }
+  guint first = peer->n_segments;
+  add_memories (peer, buffer);
+  Segment *segment = &peer->segments[first];
+  if (peer->config.rewrite && peer->n_segments > first && segment->size <= SPT_SENDER_HEAD_MAX) {
+    memcpy (peer->scratch, segment->data, segment->size);
+    peer->config.rewrite (peer->scratch, segment->size, caps, &peer->rewrite_state);
+    segment->data = peer->scratch;
   }
   return TRUE;
 }
 
-static int
-fill_iov (Client *client, struct iovec *iov)
+typedef enum { LOAD_SOMETHING, LOAD_NOTHING, LOAD_END } LoadResult;
+
+/* Answers first, then one unit with them, so that both leave by one call. */
+static LoadResult
+load (SptSenderPeer *peer)
 {
-  gsize skip = client->sent;
+  while (peer->control.length && peer->n_segments < SEGMENTS_MAX / 2)
+    add_control (peer);
+  g_autoptr (GstSample) unit = peer->viewer ? spt_viewer_pop (peer->viewer, NULL) : NULL;
+  if (unit)
+    return load_unit (peer, unit) ? LOAD_SOMETHING : LOAD_END;
+  if (peer->n_segments)
+    return LOAD_SOMETHING;
+  if (peer->finish || (peer->viewer && spt_viewer_ended (peer->viewer, NULL)))
+    return LOAD_END;
+  return LOAD_NOTHING;
+}
+
+static int
+fill_iov (SptSenderPeer *peer, struct iovec *iov)
+{
+  gsize skip = peer->sent;
   int n = 0;
-  const char *head = client->config.head;
-  if (head && head[client->head_sent]) {
-    iov[n].iov_base = (char *)head + client->head_sent;
-    iov[n++].iov_len = strlen (head + client->head_sent);
-  }
-  for (guint i = 0; i < client->n_segments; i++) {
-    GstMapInfo *map = &client->segments[i].map;
-    if (skip >= map->size) {
-      skip -= map->size;
+  for (guint i = 0; i < peer->n_segments; i++) {
+    const Segment *segment = &peer->segments[i];
+    if (skip >= segment->size) {
+      skip -= segment->size;
       continue;
     }
-    iov[n].iov_base = map->data + skip;
-    iov[n++].iov_len = map->size - skip;
+    iov[n].iov_base = (void *)(segment->data + skip);
+    iov[n++].iov_len = segment->size - skip;
     skip = 0;
   }
   return n;
@@ -204,145 +259,227 @@ typedef enum { FLUSH_IDLE, FLUSH_BLOCKED, FLUSH_CLOSE } FlushResult;
 
 /* Writes what there is of the current unit. */
 static FlushResult
-write_segments (Client *client)
+write_segments (SptSenderPeer *peer)
 {
   for (;;) {
-    struct iovec iov[SEGMENTS_MAX + 1];
-    int n = fill_iov (client, iov);
+    struct iovec iov[SEGMENTS_MAX];
+    int n = fill_iov (peer, iov);
     if (!n) {
-      release_segments (client);
+      release_segments (peer);
       return FLUSH_IDLE;
     }
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = (gsize)n};
-    ssize_t written = sendmsg (client->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t written = sendmsg (peer->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (written < 0 && errno == EINTR)
       continue;
     if (written < 0)
       return errno == EAGAIN || errno == EWOULDBLOCK ? FLUSH_BLOCKED : FLUSH_CLOSE;
-    client->progress = g_get_monotonic_time ();
-    gsize head_left = client->config.head ? strlen (client->config.head + client->head_sent) : 0;
-    gsize of_head = MIN (head_left, (gsize)written);
-    client->head_sent += of_head;
-    client->sent += (gsize)written - of_head;
+    peer->progress = g_get_monotonic_time ();
+    peer->sent += (gsize)written;
   }
+}
+
+/* A full socket buffer loses part of a unit: the viewer goes on at the next keyframe. */
+static void
+send_datagrams (SptSenderPeer *peer)
+{
+  for (guint i = 0; i < peer->n_segments; i++)
+    if (!spt_datagrams_send (
+            peer->config.datagrams, peer->segments[i].data, peer->segments[i].size))
+      spt_viewer_resync (peer->viewer);
+  release_segments (peer);
 }
 
 /* Writes until there is nothing to write or the socket takes no more. */
 static FlushResult
-flush (Client *client)
+flush (SptSenderPeer *peer)
 {
   for (;;) {
-    FlushResult result = write_segments (client);
+    FlushResult result = FLUSH_IDLE;
+    if (peer->fd < 0)
+      send_datagrams (peer);
+    else
+      result = write_segments (peer);
     if (result != FLUSH_IDLE)
       return result;
-    g_autoptr (GstSample) unit = spt_viewer_pop (client->config.viewer, NULL);
-    if (!unit)
-      return spt_viewer_ended (client->config.viewer, NULL) ? FLUSH_CLOSE : FLUSH_IDLE;
-    if (!load (client, unit))
+    switch (load (peer)) {
+    case LOAD_NOTHING:
+      return FLUSH_IDLE;
+    case LOAD_END:
       return FLUSH_CLOSE;
+    case LOAD_SOMETHING:
+      break;
+    }
   }
 }
 
-/* ---- life of a client --------------------------------------------------------------------- */
+/* ---- life of a peer ----------------------------------------------------------------------- */
 
+static SptSenderPeer *
+peer_ref (SptSenderPeer *peer)
+{
+  g_atomic_ref_count_inc (&peer->refs);
+  return peer;
+}
+
+static void
+peer_unref (SptSenderPeer *peer)
+{
+  if (!g_atomic_ref_count_dec (&peer->refs))
+    return;
+  g_clear_error (&peer->reason);
+  g_clear_object (&peer->viewer);
+  g_clear_pointer (&peer->config.datagrams, spt_datagrams_free);
+  g_object_unref (peer->sender);
+  g_free (peer);
+}
+
+/* Closes the socket itself: dropping the stream that libsoup gave us would leak it. The owner may
+ * still be reading from it, so this happens after it has heard. */
 static gboolean
 closed_on_main (gpointer data)
 {
-  Client *client = data;
-  client->config.closed (client->reason, client->config.data);
-  g_clear_error (&client->reason);
-  g_object_unref (client->config.viewer);
-  g_free (client->config.head);
-  g_atomic_int_dec_and_test (&client->sender->count);
-  g_object_unref (client->sender);
-  g_free (client);
+  SptSenderPeer *peer = data;
+  peer->config.closed (peer->reason, peer->config.data);
+  if (peer->reason && peer->fd >= 0) {
+    struct linger now = {1, 0};
+    setsockopt (peer->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  }
+  if (peer->config.socket)
+    g_socket_close (peer->config.socket, NULL);
+  g_clear_object (&peer->config.stream);
+  g_clear_object (&peer->config.socket);
+  g_atomic_int_dec_and_test (&peer->sender->count);
+  peer_unref (peer);
   return G_SOURCE_REMOVE;
 }
 
-/* Closes the socket itself: dropping the stream that libsoup gave us would leak it. */
 static void
-close_client (SptSender *self, Client *client, GError *reason)
+close_peer (SptSender *self, SptSenderPeer *peer, GError *reason)
 {
-  client->reason = reason;
-  release_segments (client);
-  gst_clear_caps (&client->caps);
-  if (client->seen)
-    epoll_ctl (self->epoll, EPOLL_CTL_DEL, client->fd, NULL);
-  if (reason) {
-    struct linger now = {1, 0};
-    setsockopt (client->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-  }
-  g_socket_close (client->config.socket, NULL);
-  g_clear_object (&client->config.stream);
-  g_clear_object (&client->config.socket);
-  g_ptr_array_remove_fast (self->clients, client);
+  peer->closed = TRUE;
+  peer->reason = reason;
+  release_segments (peer);
+  gst_clear_caps (&peer->caps);
+  g_queue_clear_full (&peer->control, (GDestroyNotify)g_bytes_unref);
+  if (peer->seen)
+    epoll_ctl (self->epoll, EPOLL_CTL_DEL, peer->fd, NULL);
+  g_ptr_array_remove_fast (self->peers, peer);
   g_autoptr (GSource) idle = g_idle_source_new ();
   g_source_set_priority (idle, G_PRIORITY_DEFAULT);
-  g_source_set_callback (idle, closed_on_main, client, NULL);
+  g_source_set_callback (idle, closed_on_main, peer, NULL);
   g_source_attach (idle, self->context);
 }
 
 static void
-watch_output (SptSender *self, Client *client, gboolean blocked)
+watch_output (SptSender *self, SptSenderPeer *peer, gboolean blocked)
 {
-  if (client->seen && client->blocked == blocked)
+  if (peer->fd < 0 || (peer->seen && peer->blocked == blocked))
     return;
-  struct epoll_event event = {
-      .events = EPOLLIN | EPOLLRDHUP | (blocked ? EPOLLOUT : 0u), .data.ptr = client};
-  if (!client->blocked && blocked)
-    client->progress = g_get_monotonic_time ();
-  epoll_ctl (self->epoll, client->seen ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, client->fd, &event);
-  client->seen = TRUE;
-  client->blocked = blocked;
+  guint32 input = peer->config.duplex ? 0 : EPOLLIN | EPOLLRDHUP;
+  struct epoll_event event = {.events = input | (blocked ? EPOLLOUT : 0u), .data.ptr = peer};
+  if (!peer->blocked && blocked)
+    peer->progress = g_get_monotonic_time ();
+  epoll_ctl (self->epoll, peer->seen ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, peer->fd, &event);
+  peer->seen = TRUE;
+  peer->blocked = blocked;
 }
 
 static void
-serve (SptSender *self, Client *client)
+serve (SptSender *self, SptSenderPeer *peer)
 {
-  FlushResult result = flush (client);
+  FlushResult result = flush (peer);
   if (result == FLUSH_CLOSE)
-    close_client (self, client, NULL);
+    close_peer (self, peer, NULL);
   else
-    watch_output (self, client, result == FLUSH_BLOCKED);
+    watch_output (self, peer, result == FLUSH_BLOCKED);
 }
 
 /* What a viewer says after its request is of no interest; that it went away is. */
 static gboolean
-still_there (Client *client)
+still_there (SptSenderPeer *peer)
 {
   char waste[4096];
-  ssize_t n = recv (client->fd, waste, sizeof waste, MSG_DONTWAIT);
+  ssize_t n = recv (peer->fd, waste, sizeof waste, MSG_DONTWAIT);
   return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
 static void
 on_event (SptSender *self, struct epoll_event *event)
 {
-  Client *client = event->data.ptr;
+  SptSenderPeer *peer = event->data.ptr;
   if (event->events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP) ||
-      (event->events & EPOLLIN && !still_there (client)))
-    close_client (self, client, NULL);
+      (event->events & EPOLLIN && !still_there (peer)))
+    close_peer (self, peer, NULL);
   else if (event->events & EPOLLOUT)
-    serve (self, client);
+    serve (self, peer);
 }
 
 static void
-accept_incoming (SptSender *self)
+write_control (SptSender *self, SptSenderPeer *peer, GBytes *bytes)
 {
-  Client *client;
-  while ((client = g_async_queue_try_pop (self->incoming))) {
-    client->progress = g_get_monotonic_time ();
-    g_ptr_array_add (self->clients, client);
+  peer->control_bytes += g_bytes_get_size (bytes);
+  g_queue_push_tail (&peer->control, g_bytes_ref (bytes));
+  if (peer->control_bytes > SPT_SENDER_CONTROL_MAX)
+    close_peer (self, peer,
+        g_error_new_literal (SPT_ERROR, SPT_ERROR_FAILED, "the peer asks and does not listen"));
+}
+
+static void
+obey (SptSender *self, const Command *command)
+{
+  SptSenderPeer *peer = command->peer;
+  if (peer->closed)
+    return;
+  switch (command->order) {
+  case COMMAND_ADD:
+    peer->progress = g_get_monotonic_time ();
+    g_ptr_array_add (self->peers, peer);
+    break;
+  case COMMAND_WRITE:
+    write_control (self, peer, command->argument);
+    break;
+  case COMMAND_FEED:
+    g_set_object (&peer->viewer, command->argument);
+    break;
+  case COMMAND_FINISH:
+    g_clear_object (&peer->viewer);
+    peer->finish = TRUE;
+    break;
+  case COMMAND_REMOVE:
+    close_peer (self, peer, NULL);
+    break;
+  }
+}
+
+static void
+command_free (Command *command)
+{
+  if (command->argument && command->order == COMMAND_WRITE)
+    g_bytes_unref (command->argument);
+  else if (command->argument)
+    g_object_unref (command->argument);
+  peer_unref (command->peer);
+  g_free (command);
+}
+
+static void
+obey_all (SptSender *self)
+{
+  Command *command;
+  while ((command = g_async_queue_try_pop (self->commands))) {
+    obey (self, command);
+    command_free (command);
   }
 }
 
 static void
 serve_all (SptSender *self)
 {
-  for (guint i = self->clients->len; i-- > 0;) {
-    Client *client = g_ptr_array_index (self->clients, i);
-    if (!client->blocked)
-      serve (self, client);
+  for (guint i = self->peers->len; i-- > 0;) {
+    SptSenderPeer *peer = g_ptr_array_index (self->peers, i);
+    if (!peer->blocked)
+      serve (self, peer);
   }
 }
 
@@ -350,10 +487,10 @@ static void
 cut_stalled (SptSender *self)
 {
   gint64 now = g_get_monotonic_time ();
-  for (guint i = self->clients->len; i-- > 0;) {
-    Client *client = g_ptr_array_index (self->clients, i);
-    if (client->blocked && now - client->progress > self->stall_ms * 1000ll)
-      close_client (self, client,
+  for (guint i = self->peers->len; i-- > 0;) {
+    SptSenderPeer *peer = g_ptr_array_index (self->peers, i);
+    if (peer->blocked && now - peer->progress > self->stall_ms * 1000ll)
+      close_peer (self, peer,
           g_error_new (SPT_ERROR, SPT_ERROR_FAILED, "the viewer took nothing for %.0f s",
               self->stall_ms / 1000.0));
   }
@@ -366,7 +503,7 @@ writer_thread (gpointer data)
   struct epoll_event events[EVENTS_MAX];
   gint64 ticked = g_get_monotonic_time ();
   while (!g_atomic_int_get (&self->stopping)) {
-    int n = epoll_wait (self->epoll, events, EVENTS_MAX, self->clients->len ? TICK_MS : -1);
+    int n = epoll_wait (self->epoll, events, EVENTS_MAX, self->peers->len ? TICK_MS : -1);
     gboolean woken = FALSE;
     for (int i = 0; i < n; i++) {
       if (events[i].data.ptr)
@@ -379,7 +516,7 @@ writer_thread (gpointer data)
       if (read (self->event, &count, sizeof count) < 0)
         count = 0;
       g_atomic_int_set (&self->woken, 0);
-      accept_incoming (self);
+      obey_all (self);
       serve_all (self);
     }
     if (g_get_monotonic_time () - ticked > TICK_MS * 1000) {
@@ -387,9 +524,9 @@ writer_thread (gpointer data)
       cut_stalled (self);
     }
   }
-  accept_incoming (self);
-  while (self->clients->len)
-    close_client (self, g_ptr_array_index (self->clients, 0), NULL);
+  obey_all (self);
+  while (self->peers->len)
+    close_peer (self, g_ptr_array_index (self->peers, 0), NULL);
   return NULL;
 }
 
@@ -402,8 +539,8 @@ spt_sender_finalize (GObject *object)
   spt_sender_stop (self);
   close (self->epoll);
   close (self->event);
-  g_async_queue_unref (self->incoming);
-  g_ptr_array_unref (self->clients);
+  g_async_queue_unref (self->commands);
+  g_ptr_array_unref (self->peers);
   g_main_context_unref (self->context);
   G_OBJECT_CLASS (spt_sender_parent_class)->finalize (object);
 }
@@ -419,8 +556,8 @@ spt_sender_init (SptSender *self)
 {
   self->epoll = epoll_create1 (EPOLL_CLOEXEC);
   self->event = eventfd (0, EFD_NONBLOCK | EFD_CLOEXEC);
-  self->incoming = g_async_queue_new ();
-  self->clients = g_ptr_array_new ();
+  self->commands = g_async_queue_new ();
+  self->peers = g_ptr_array_new ();
   self->context = g_main_context_ref_thread_default ();
   struct epoll_event event = {.events = EPOLLIN};
   epoll_ctl (self->epoll, EPOLL_CTL_ADD, self->event, &event);
@@ -439,28 +576,86 @@ spt_sender_new (guint stall_ms)
   return self;
 }
 
+static void
+order (SptSenderPeer *peer, Order what, gpointer argument)
+{
+  Command *command = g_new (Command, 1);
+  *command = (Command){peer_ref (peer), what, argument};
+  if (g_atomic_int_get (&peer->sender->stopping)) { /* its peers are closed already */
+    command_free (command);
+    return;
+  }
+  g_async_queue_push (peer->sender->commands, command);
+  wake (peer->sender);
+}
+
 /**
  * spt_sender_add:
- * @client: copied; its closed function is called exactly once, on the main context; the viewer must
+ * @config: copied; its closed function is called exactly once, on the main context; the viewer must
  *   be detached from its track there, if not before
+ * @head: (nullable): what is sent first
+ *
+ * Returns: (transfer none): the peer; all that follows is said to it from the main context
  */
-void
-spt_sender_add (SptSender *self, const SptSenderClient *config)
+SptSenderPeer *
+spt_sender_add (SptSender *self, const SptSenderClient *config, GBytes *head)
 {
   int size = SEND_BUFFER, on = 1;
-  Client *client = g_new0 (Client, 1);
-  client->sender = g_object_ref (self);
-  client->config = *config;
-  g_object_ref (client->config.viewer);
-  client->fd = g_socket_get_fd (config->socket);
-  client->first_pts = GST_CLOCK_TIME_NONE;
-  client->rewrite_state = -1;
-  setsockopt (client->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-  setsockopt (client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  g_socket_set_blocking (config->socket, FALSE);
+  SptSenderPeer *peer = g_new0 (SptSenderPeer, 1);
+  g_atomic_ref_count_init (&peer->refs);
+  peer->sender = g_object_ref (self);
+  peer->config = *config;
+  peer->fd = config->socket ? g_socket_get_fd (config->socket) : -1;
+  peer->first_pts = GST_CLOCK_TIME_NONE;
+  peer->rewrite_state = -1;
+  if (config->socket) {
+    setsockopt (peer->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    setsockopt (peer->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    g_socket_set_blocking (config->socket, FALSE);
+  }
   g_atomic_int_inc (&self->count);
-  g_async_queue_push (self->incoming, client);
-  spt_viewer_set_notify (config->viewer, on_viewer, self);
+  order (peer, COMMAND_ADD, NULL);
+  if (head)
+    spt_sender_write (peer, head);
+  if (config->viewer)
+    spt_sender_feed (peer, config->viewer);
+  return peer;
+}
+
+/**
+ * spt_sender_write:
+ * @bytes: (transfer none): an answer; goes out whole, between two units
+ */
+void
+spt_sender_write (SptSenderPeer *peer, GBytes *bytes)
+{
+  order (peer, COMMAND_WRITE, g_bytes_ref (bytes));
+}
+
+/**
+ * spt_sender_feed:
+ * @viewer: (nullable): whose units are sent from now on; NULL: none, after the one under way
+ */
+void
+spt_sender_feed (SptSenderPeer *peer, SptViewer *viewer)
+{
+  order (peer, COMMAND_FEED, viewer ? g_object_ref (viewer) : NULL);
+  if (viewer)
+    spt_viewer_set_notify (viewer, on_viewer, peer->sender);
+}
+
+/* Sends what has been written, no more units, and closes. */
+void
+spt_sender_finish (SptSenderPeer *peer)
+{
+  order (peer, COMMAND_FINISH, NULL);
+}
+
+/* Closes at once. */
+void
+spt_sender_remove (SptSenderPeer *peer)
+{
+  order (peer, COMMAND_REMOVE, NULL);
 }
 
 /* Sockets being served now. */

@@ -6,5 +6,6 @@
 
 extern const SptOutput spt_output_mjpeg;
 extern const SptOutput spt_output_mp4;
+extern const SptOutput spt_output_rtsp;
 extern const SptOutput spt_output_snapshot;
 extern const SptOutput spt_output_ts;

@@ -89,16 +89,17 @@ export function run(command, args, options = {}) {
 /** A server on a free port. `streams` and `options` become -c arguments; `launch` is a pipeline's words. */
 export async function startSpotter(t, {streams = {}, options = {}, directory, launch} = {}) {
   const home = directory ?? temporaryDirectory(t);
-  const settings = {'api.listen': '127.0.0.1:0', 'app.state': join(home, 'state', 'streams.yaml'), ...options};
+  const settings = {'api.listen': '127.0.0.1:0', 'rtsp.listen': '127.0.0.1:0', 'app.state': join(home, 'state', 'streams.yaml'), ...options};
   const configs = Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`]);
   for (const [name, source] of Object.entries(streams))
     configs.push('-c', JSON.stringify({streams: {[name]: source}}));
   const env = {...process.env, HOME: home, XDG_CONFIG_HOME: join(home, 'config'),
     XDG_STATE_HOME: join(home, 'state'), G_DEBUG: 'fatal-criticals'};
-  const server = start(t, SPOTTER, launch ? ['launch', '-c', 'api.listen=127.0.0.1:0', ...launch] : configs,
+  const server = start(t, SPOTTER, launch ? ['launch', '-c', 'api.listen=127.0.0.1:0', '-c', 'rtsp.listen=127.0.0.1:0', ...launch] : configs,
     {env, cwd: home});
   const [, port] = await server.line(/INF \[api\] listen addr=.*:(\d+)$/);
   const base = `http://127.0.0.1:${port}`;
+  const rtsp = server.lines.map(line => /INF \[rtsp\] listen addr=(.*)$/.exec(line)).find(Boolean)?.[1];
   // A sanitizer's report or a critical warning fails the test that caused it.
   t.after(() => {
     const bad = server.lines.filter(line => /ERROR: \w+Sanitizer|runtime error:|CRITICAL/.test(line));
@@ -109,6 +110,7 @@ export async function startSpotter(t, {streams = {}, options = {}, directory, la
   });
   return {
     ...server, base, home, port: Number(port), pid: server.child.pid,
+    rtsp: `rtsp://${rtsp}`, rtspPort: Number(rtsp?.split(':').pop()),
     get: path => fetch(base + path),
     json: async path => (await fetch(base + path)).json(),
     add: (name, src) => fetch(`${base}/api/streams`, {
