@@ -208,6 +208,9 @@ read_stream (Walk *walk, const char *name, yaml_node_t *node, GError **error)
   char **texts = read_texts (walk, sources, error);
   if (!texts)
     return FALSE;
+  /* `name:`, `name: ""` and `name: []` are streams that somebody publishes to. */
+  if (texts[0] && !*texts[0] && !texts[1])
+    g_clear_pointer (&texts[0], g_free);
   put_stream (walk->config, name, texts);
   return TRUE;
 }

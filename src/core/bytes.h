@@ -7,6 +7,21 @@
 #include <string.h>
 
 static inline void
+spt_put_be16 (guint8 *at, guint16 value)
+{
+  value = GUINT16_TO_BE (value);
+  memcpy (at, &value, sizeof value);
+}
+
+static inline guint16
+spt_get_be16 (const guint8 *at)
+{
+  guint16 value;
+  memcpy (&value, at, sizeof value);
+  return GUINT16_FROM_BE (value);
+}
+
+static inline void
 spt_put_be32 (guint8 *at, guint32 value)
 {
   value = GUINT32_TO_BE (value);

@@ -13,6 +13,7 @@
 #include <gst/rtp/rtp.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "packer.h"
 #include "pipeline.h"
 #include "track.h"
@@ -43,6 +44,9 @@ static const struct {
     {"audio/x-mulaw", "rtppcmupay", 0},
     {"audio/x-alaw", "rtppcmapay", 8},
 };
+
+static GstStaticPadTemplate out_template =
+    GST_STATIC_PAD_TEMPLATE ("out", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS_ANY);
 
 typedef struct _Rtp Rtp;
 
@@ -169,7 +173,8 @@ lane_init (Rtp *self, guint index, SptTrack *input)
     return;
   gst_object_ref_sink (lane->payloader);
   lane->in = gst_object_ref_sink (gst_pad_new ("in", GST_PAD_SRC));
-  lane->out = gst_object_ref_sink (gst_pad_new ("out", GST_PAD_SINK));
+  /* Without a template a pad takes no other caps than those it has. */
+  lane->out = gst_object_ref_sink (gst_pad_new_from_static_template (&out_template, "out"));
   gst_pad_set_element_private (lane->out, lane);
   gst_pad_set_chain_function (lane->out, on_packet);
   gst_pad_set_chain_list_function (lane->out, on_packets);
@@ -212,7 +217,7 @@ put_frame (guint8 *at, guint8 channel, gsize size)
 {
   at[0] = '$';
   at[1] = channel;
-  GST_WRITE_UINT16_BE (at + 2, (guint16)size);
+  spt_put_be16 (at + 2, (guint16)size);
   return at + SPT_RTP_FRAME;
 }
 
@@ -220,7 +225,7 @@ put_frame (guint8 *at, guint8 channel, gsize size)
 static void
 account (Lane *lane, const guint8 *packet, gsize size)
 {
-  lane->timestamp = GST_READ_UINT32_BE (packet + 4);
+  lane->timestamp = spt_get_be32 (packet + 4);
   lane->sent++;
   lane->octets += (guint32)size - 12;
 }
@@ -266,7 +271,7 @@ assemble (Lane *lane, gboolean report)
     GstBuffer *first = g_ptr_array_index (lane->packets, 0);
     guint8 header[12];
     gst_buffer_extract (first, 0, header, sizeof header);
-    lane->timestamp = GST_READ_UINT32_BE (header + 4);
+    lane->timestamp = spt_get_be32 (header + 4);
     at = put_report (lane, head);
   }
   guint8 *data = g_malloc (at + size);
@@ -377,7 +382,7 @@ spt_rtp_next (const guint8 *data, gsize size, gsize *at, SptRtpPacket *packet)
   if (*at + SPT_RTP_FRAME > size)
     return FALSE;
   packet->channel = data[*at + 1];
-  packet->size = GST_READ_UINT16_BE (data + *at + 2);
+  packet->size = spt_get_be16 (data + *at + 2);
   packet->data = data + *at + SPT_RTP_FRAME;
   *at += SPT_RTP_FRAME + packet->size;
   return *at <= size;
@@ -411,8 +416,8 @@ spt_rtp_first (GstBuffer *unit, guint16 *seqnum, guint32 *timestamp)
   while (!found && spt_rtp_next (map.data, map.size, &at, &packet)) {
     found = !(packet.channel & 1) && packet.size >= 12;
     if (found) {
-      *seqnum = GST_READ_UINT16_BE (packet.data + 2);
-      *timestamp = GST_READ_UINT32_BE (packet.data + 4);
+      *seqnum = spt_get_be16 (packet.data + 2);
+      *timestamp = spt_get_be32 (packet.data + 4);
     }
   }
   gst_buffer_unmap (unit, &map);
@@ -430,7 +435,7 @@ restamp (GstSample *sample, guint32 timestamp)
   gst_buffer_map (copy, &map, GST_MAP_READWRITE);
   while (spt_rtp_next (map.data, map.size, &at, &packet))
     if (!(packet.channel & 1))
-      GST_WRITE_UINT32_BE (map.data + (packet.data - map.data) + 4, timestamp);
+      spt_put_be32 (map.data + (packet.data - map.data) + 4, timestamp);
   gst_buffer_unmap (copy, &map);
   GstSample *moved = gst_sample_new (copy, gst_sample_get_caps (sample), NULL, NULL);
   gst_buffer_unref (copy);

@@ -48,6 +48,7 @@ struct _SptSource {
   GMutex lock;
   GstElement *taps[2];
   GPtrArray *syncs;  /* clocksync elements, borrowed from the pipeline */
+  guint published;   /* media of a publisher that have begun */
   guint parsers;     /* parsebins that have not shown all their pads */
   gboolean all_pads; /* the element before them has shown all its pads */
   gboolean offset_set;
@@ -457,6 +458,33 @@ build_rtsp (SptSource *self, GError **error)
   return TRUE;
 }
 
+/* rtpbin shows a pad with the first packet of each medium, and never says that these are all. */
+static void
+on_published_pad (GstElement *rtpbin, GstPad *pad, gpointer user_data)
+{
+  SptSource *self = user_data;
+  g_autofree char *name = gst_pad_get_name (pad);
+  if (!g_str_has_prefix (name, "recv_rtp_src"))
+    return;
+  on_dynamic_pad (rtpbin, pad, self);
+  g_mutex_lock (&self->lock);
+  gboolean all = ++self->published == spt_publisher_count (self->spec->publisher);
+  g_mutex_unlock (&self->lock);
+  if (all)
+    on_dynamic_done (rtpbin, self);
+}
+
+static gboolean
+build_published (SptSource *self, GError **error)
+{
+  GstElement *rtpbin = spt_publisher_build (self->spec->publisher, GST_BIN (self->pipeline), error);
+  if (!rtpbin)
+    return FALSE;
+  self->live = TRUE;
+  g_signal_connect_object (rtpbin, "pad-added", G_CALLBACK (on_published_pad), self, 0);
+  return TRUE;
+}
+
 static gboolean
 build_file (SptSource *self, GError **error)
 {
@@ -534,6 +562,7 @@ static gboolean (*const builders[]) (SptSource *self, GError **error) = {
     [SPT_SPEC_RTSP] = build_rtsp,
     [SPT_SPEC_FILE] = build_file,
     [SPT_SPEC_LAUNCH] = build_launch,
+    [SPT_SPEC_PUBLISHED] = build_published,
 };
 
 /* ---- running ------------------------------------------------------------------------------ */
@@ -616,7 +645,7 @@ gboolean
 spt_source_start (SptSource *self, GError **error)
 {
   self->pipeline = spt_pipeline_new ("source");
-  gboolean dynamic = self->spec->kind == SPT_SPEC_RTSP;
+  gboolean dynamic = self->spec->kind == SPT_SPEC_RTSP || self->spec->kind == SPT_SPEC_PUBLISHED;
   if (!builders[self->spec->kind](self, error)) {
     gst_element_set_state (self->pipeline, GST_STATE_NULL);
     return FALSE;

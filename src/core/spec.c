@@ -27,7 +27,16 @@ spec_clear (gpointer data)
 {
   SptSpec *self = data;
   g_free (self->rest);
+  g_clear_pointer (&self->publisher, spt_publisher_unref);
   g_hash_table_unref (self->options);
+}
+
+SptSpec *
+spt_spec_new_published (SptPublisher *publisher)
+{
+  SptSpec *self = spec_new (SPT_SPEC_PUBLISHED, "");
+  self->publisher = spt_publisher_ref (publisher);
+  return self;
 }
 
 /* Counts references atomically; what a spec says never changes after parsing. */

@@ -21,6 +21,7 @@
 #include "request.h"
 #include "source.h"
 #include "spec.h"
+#include "stream-private.h"
 #include "track.h"
 
 /* After the first data, a track without any is not waited for longer than this. */
@@ -31,40 +32,6 @@
 
 GST_DEBUG_CATEGORY_STATIC (spotter_stream);
 #define GST_CAT_DEFAULT spotter_stream
-
-struct _SptStream {
-  GObject parent;
-
-  /* construct-only */
-  char *name;
-  SptStreamTimes times;
-
-  /* main context */
-  char **sources;
-  GPtrArray *specs;
-  guint current; /* index of the alternative in use */
-  SptStreamState state;
-  char *reason;
-  char *failure; /* why the last try failed; still told when nobody wants the stream any more */
-  gint64 since;  /* wall clock µs of the last change of state */
-  guint retries;
-
-  SptTrack *tracks[2];
-  char *media[2]; /* what the branches were planned for */
-  SptSource *source;
-  gboolean closing;    /* the last source has not let go of its device yet */
-  gboolean wanted;     /* start when it has */
-  gboolean complete;   /* the source has shown all its pads */
-  gboolean ended;      /* removed: nothing starts any more */
-  gint64 started;      /* monotonic µs of the last start */
-  gint64 active_since; /* monotonic µs of its first data; 0 before */
-
-  SptChain *chain;
-  GList *requests; /* of SptRequest, waiting */
-  GList *leases;   /* of SptLease */
-
-  guint retry_id, linger_id, watchdog_id;
-};
 
 G_DEFINE_FINAL_TYPE_WITH_CODE (SptStream, spt_stream, G_TYPE_OBJECT,
     GST_DEBUG_CATEGORY_INIT (spotter_stream, "spotter-stream", 0, "streams"))
@@ -96,7 +63,7 @@ set_state (SptStream *self, SptStreamState state, const char *reason)
 static gboolean
 is_used (SptStream *self)
 {
-  return self->requests || self->leases;
+  return self->requests || self->leases || self->publisher;
 }
 
 /* ---- tracks and requests ------------------------------------------------------------------ */
@@ -469,7 +436,9 @@ spt_stream_request_async (SptStream *self, const SptWant *want, const SptConsume
   g_task_set_check_cancellable (task, FALSE);
   if (self->ended || !self->specs->len) {
     g_task_return_new_error (task, SPT_ERROR, SPT_ERROR_UNAVAILABLE,
-        self->ended ? "the stream %s was removed" : "the stream %s has no source yet", self->name);
+        self->ended ? "the stream %s was removed"
+                    : "the stream %s has no source, and nobody publishes to it",
+        self->name);
     return;
   }
   SptRequest *request = spt_request_new (task, want, consumer);
@@ -522,6 +491,7 @@ spt_stream_finalize (GObject *object)
   SptStream *self = SPT_STREAM (object);
   g_assert (!self->requests && !self->leases && !self->source);
   free_chain (self);
+  g_clear_pointer (&self->publisher, spt_publisher_unref);
   for (guint i = 0; i < 2; i++) {
     g_clear_object (&self->tracks[i]);
     g_free (self->media[i]);
@@ -597,6 +567,7 @@ spt_stream_set_sources (
     g_ptr_array_add (specs, spec);
   }
   gboolean running = self->source || self->retry_id || self->wanted;
+  g_clear_pointer (&self->publisher, spt_publisher_unref);
   close_source (self);
   g_strfreev (self->sources);
   self->sources = g_strdupv ((char **)sources);
@@ -626,6 +597,7 @@ spt_stream_end (SptStream *self)
   if (self->ended)
     return;
   self->ended = TRUE;
+  g_clear_pointer (&self->publisher, spt_publisher_unref);
   stop (self, "removed");
   g_autoptr (GError) removed =
       g_error_new (SPT_ERROR, SPT_ERROR_NOT_FOUND, "the stream %s was removed", self->name);
@@ -635,77 +607,44 @@ spt_stream_end (SptStream *self)
     spt_track_end (self->tracks[i], removed);
 }
 
-/* ---- what can be seen --------------------------------------------------------------------- */
+/* ---- publishing --------------------------------------------------------------------------- */
 
-const char *
-spt_stream_get_name (SptStream *self)
+/**
+ * spt_stream_publish:
+ *
+ * Somebody sends us this stream, until spt_stream_unpublish(): FORBIDDEN when it has a source or
+ * another publisher. Viewers who waited, or had the one before, get it.
+ */
+gboolean
+spt_stream_publish (SptStream *self, SptPublisher *publisher, GError **error)
 {
-  return self->name;
+  if (!spt_stream_may_publish (self, error))
+    return FALSE;
+  self->publisher = spt_publisher_ref (publisher);
+  g_ptr_array_add (self->specs, spt_spec_new_published (publisher));
+  g_clear_handle_id (&self->linger_id, g_source_remove);
+  start (self);
+  return TRUE;
 }
 
-/* (array zero-terminated=1): as given, with credentials */
-const char *const *
-spt_stream_get_sources (SptStream *self)
+/* The publisher has left: viewers wait for the next one. Harmless when it is another one. */
+void
+spt_stream_unpublish (SptStream *self, SptPublisher *publisher)
 {
-  return (const char *const *)self->sources;
-}
-
-SptStreamState
-spt_stream_get_state (SptStream *self)
-{
-  return self->state;
-}
-
-/* (nullable): why it is in this state, redacted */
-const char *
-spt_stream_get_reason (SptStream *self)
-{
-  return self->reason;
-}
-
-/* Wall clock, µs */
-gint64
-spt_stream_get_since (SptStream *self)
-{
-  return self->since;
-}
-
-guint
-spt_stream_get_retries (SptStream *self)
-{
-  return self->retries;
-}
-
-/* The index of the source in use */
-guint
-spt_stream_get_current (SptStream *self)
-{
-  return self->current;
-}
-
-SptTrack *
-spt_stream_get_track (SptStream *self, gboolean audio)
-{
-  return self->tracks[audio ? 1 : 0];
-}
-
-/* (transfer container) (element-type SptNode) */
-GList *
-spt_stream_list_branches (SptStream *self)
-{
-  return self->chain ? spt_chain_list (self->chain) : NULL;
-}
-
-/* (transfer none) (element-type SptLease) */
-GList *
-spt_stream_list_leases (SptStream *self)
-{
-  return self->leases;
-}
-
-/* (transfer none) (nullable): the running source's */
-GstElement *
-spt_stream_get_pipeline (SptStream *self)
-{
-  return self->source ? spt_source_get_pipeline (self->source) : NULL;
+  if (self->publisher != publisher)
+    return;
+  g_autoptr (GError) left = g_error_new (
+      SPT_ERROR, SPT_ERROR_UNAVAILABLE, "the publisher of the stream %s has left", self->name);
+  g_clear_handle_id (&self->retry_id, g_source_remove);
+  g_clear_pointer (&self->publisher, spt_publisher_unref);
+  g_ptr_array_set_size (self->specs, 0);
+  self->wanted = FALSE;
+  self->retries = 0;
+  close_source (self);
+  fail_requests (self, left);
+  if (self->state == SPT_STREAM_LIVE)
+    set_state (self, SPT_STREAM_STALLED, left->message);
+  else if (self->state == SPT_STREAM_STARTING)
+    set_state (self, SPT_STREAM_FAILED, left->message);
+  check_use (self);
 }

@@ -2,6 +2,7 @@
 /* The named thing users see: sources, the tracks they feed, branches, and who is watching. */
 #pragma once
 
+#include "publisher.h"
 #include "state.h"
 #include "types.h"
 
@@ -34,6 +35,10 @@ SptStream *spt_stream_new (const char *name, const SptStreamTimes *times);
 gboolean spt_stream_set_sources (
     SptStream *self, const char *const *sources, gboolean trusted, GError **error);
 void spt_stream_end (SptStream *self);
+
+gboolean spt_stream_may_publish (SptStream *self, GError **error);
+gboolean spt_stream_publish (SptStream *self, SptPublisher *publisher, GError **error);
+void spt_stream_unpublish (SptStream *self, SptPublisher *publisher);
 
 void spt_stream_request_async (SptStream *self, const SptWant *want, const SptConsumer *consumer,
     GCancellable *cancellable, GAsyncReadyCallback callback, gpointer data);

@@ -159,7 +159,7 @@ consumer (SptLease *lease)
     spt_viewer_get_stats (viewer, &stats);
   json_object_set_int_member (object, "id", (gint64)spt_lease_get_id (lease));
   json_object_set_string_member (object, "format_name", who->format);
-  json_object_set_string_member (object, "protocol", who->protocol ? who->protocol : "http");
+  json_object_set_string_member (object, "protocol", who->protocol);
   set_text (object, "remote_addr", who->remote_addr);
   set_text (object, "user_agent", who->user_agent);
   JsonArray *senders = json_array_new ();

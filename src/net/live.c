@@ -219,8 +219,10 @@ session_start (SptHost *host, SptHttpRequest *request, const SptLiveDoor *door, 
   self->stream = g_object_ref (stream);
   self->want = *want;
   self->duration = duration;
-  self->consumer = (SptConsumer){door->format, g_strdup (spt_http_request_remote (request)),
-      g_strdup (spt_http_request_header (request, "User-Agent"))};
+  self->consumer = (SptConsumer){.format = door->format,
+      .protocol = "http",
+      .remote_addr = g_strdup (spt_http_request_remote (request)),
+      .user_agent = g_strdup (spt_http_request_header (request, "User-Agent"))};
   self->viewer = spt_viewer_new (door->newest ? &newest : &queued, on_viewer, self);
   self->gone = g_cancellable_new ();
   self->left_id = g_signal_connect (

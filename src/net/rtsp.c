@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "admission.h"
+#include "bytes.h"
 #include "error.h"
 #include "listen.h"
 
@@ -26,7 +27,7 @@
 #define CHUNK (16 * 1024)
 #define TICK_S 1
 
-GST_DEBUG_CATEGORY_STATIC (spotter_rtsp);
+GST_DEBUG_CATEGORY (spotter_rtsp); /* also of outputs/rtsp*.c */
 #define GST_CAT_DEFAULT spotter_rtsp
 
 struct _SptRtspServer {
@@ -50,6 +51,7 @@ struct _SptRtspConnection {
   GSocket *socket;
   SptSenderPeer *peer;
   SptSenderFilter filter; /* set before the peer is fed: the writer thread reads it */
+  gpointer filter_data;
   char *remote, *user_agent, *nonce;
   gboolean local;
   GSource *source; /* NULL while the buffer is full */
@@ -277,7 +279,7 @@ take_packet (SptRtspConnection *self)
 {
   if (self->input->len < 4)
     return NEEDS_MORE;
-  gsize size = GST_READ_UINT16_BE (self->input->data + 2);
+  gsize size = spt_get_be16 (self->input->data + 2);
   if (self->input->len < 4 + size)
     return NEEDS_MORE;
   self->server->handlers.packet (
@@ -409,7 +411,7 @@ static GstBuffer *
 filter_unit (GstBuffer *unit, gpointer data)
 {
   SptRtspConnection *self = data;
-  return self->filter ? self->filter (unit, self->data) : gst_buffer_ref (unit);
+  return self->filter ? self->filter (unit, self->filter_data) : gst_buffer_ref (unit);
 }
 
 static gboolean
@@ -518,11 +520,13 @@ spt_rtsp_connection_user_agent (SptRtspConnection *self)
   return self->user_agent;
 }
 
-/* What is sent of each unit; called with the connection's data. Before the peer is fed. */
+/* What is sent of each unit. Before the peer is fed for the first time; @data lives until the
+ * connection is closed. */
 void
-spt_rtsp_connection_set_filter (SptRtspConnection *self, SptSenderFilter filter)
+spt_rtsp_connection_set_filter (SptRtspConnection *self, SptSenderFilter filter, gpointer data)
 {
   self->filter = filter;
+  self->filter_data = data;
 }
 
 /* How long it may say nothing; 0: for ever. */

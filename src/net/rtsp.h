@@ -44,7 +44,8 @@ const char *spt_rtsp_connection_remote (SptRtspConnection *self);
 GSocket *spt_rtsp_connection_get_socket (SptRtspConnection *self);
 SptSenderPeer *spt_rtsp_connection_get_peer (SptRtspConnection *self);
 const char *spt_rtsp_connection_user_agent (SptRtspConnection *self);
-void spt_rtsp_connection_set_filter (SptRtspConnection *self, SptSenderFilter filter);
+void spt_rtsp_connection_set_filter (
+    SptRtspConnection *self, SptSenderFilter filter, gpointer data);
 void spt_rtsp_connection_set_timeout (SptRtspConnection *self, guint ms);
 void spt_rtsp_connection_touch (SptRtspConnection *self);
 void spt_rtsp_connection_finish (SptRtspConnection *self);

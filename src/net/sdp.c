@@ -4,7 +4,9 @@
 #include "sdp.h"
 
 #include <gst/sdp/sdp.h>
+#include <string.h>
 
+#include "error.h"
 #include "rtp.h"
 
 static gboolean
@@ -58,4 +60,63 @@ spt_sdp_of_track (const char *name, const char *server, GstCaps *caps)
   char *text = n ? gst_sdp_message_as_text (sdp) : NULL;
   gst_sdp_message_free (sdp);
   return text;
+}
+
+/* FALSE for media that we cannot take: they are left out. */
+static gboolean
+announce_media (SptSdpAnnounced *announced, const GstSDPMedia *media)
+{
+  const char *format = gst_sdp_media_get_format (media, 0);
+  const char *control = gst_sdp_media_get_attribute_val (media, "control");
+  guint64 pt;
+  if (announced->n >= G_N_ELEMENTS (announced->caps) || !format || !control || !*control ||
+      !g_ascii_string_to_unsigned (format, 10, 0, 127, &pt, NULL) ||
+      (!g_str_equal (gst_sdp_media_get_media (media), "video") &&
+          !g_str_equal (gst_sdp_media_get_media (media), "audio")))
+    return FALSE;
+  g_autoptr (GstCaps) caps = gst_sdp_media_get_caps_from_media (media, (int)pt);
+  if (!caps)
+    return FALSE;
+  caps = gst_caps_make_writable (caps);
+  gst_structure_set_name (gst_caps_get_structure (caps, 0), "application/x-rtp");
+  gst_sdp_media_attributes_to_caps (media, caps);
+  const char *slash = strrchr (control, '/');
+  announced->caps[announced->n] = g_steal_pointer (&caps);
+  announced->controls[announced->n++] = g_strdup (slash ? slash + 1 : control);
+  return TRUE;
+}
+
+/**
+ * spt_sdp_parse_announced:
+ * @announced: (out): free with spt_sdp_announced_clear(), also after an error
+ *
+ * Returns: FALSE and INVALID when the text is no description, or of nothing that we can take
+ */
+gboolean
+spt_sdp_parse_announced (const char *text, gsize size, SptSdpAnnounced *announced, GError **error)
+{
+  GstSDPMessage *sdp;
+  *announced = (SptSdpAnnounced){0};
+  gst_sdp_message_new (&sdp);
+  gboolean ok =
+      size && gst_sdp_message_parse_buffer ((const guint8 *)text, (guint)size, sdp) == GST_SDP_OK;
+  for (guint i = 0; ok && i < gst_sdp_message_medias_len (sdp); i++)
+    announce_media (announced, gst_sdp_message_get_media (sdp, i));
+  gst_sdp_message_free (sdp);
+  if (ok && announced->n)
+    return TRUE;
+  g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID,
+      ok ? "the description announces no picture or sound that can be taken"
+         : "ANNOUNCE brings no session description");
+  return FALSE;
+}
+
+void
+spt_sdp_announced_clear (SptSdpAnnounced *self)
+{
+  for (guint i = 0; i < self->n; i++) {
+    gst_caps_unref (self->caps[i]);
+    g_free (self->controls[i]);
+  }
+  self->n = 0;
 }

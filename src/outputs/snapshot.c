@@ -304,9 +304,10 @@ shot_start (Snapshot *door, SptHttpRequest *request, SptStream *stream, const Sh
   self->timeout_id = g_timeout_add (WAIT_MS, on_timeout, self);
   g_autoptr (GstCaps) jpeg = self->mp4 ? NULL : gst_caps_new_empty_simple ("image/jpeg");
   SptWant want = {.container = self->mp4 ? "mp4" : NULL, .video = jpeg, .no_audio = TRUE};
-  SptConsumer consumer = {self->mp4 ? "frame/mp4" : "frame/jpeg",
-      (char *)spt_http_request_remote (request),
-      (char *)spt_http_request_header (request, "User-Agent")};
+  SptConsumer consumer = {.format = self->mp4 ? "frame/mp4" : "frame/jpeg",
+      .protocol = "http",
+      .remote_addr = (char *)spt_http_request_remote (request),
+      .user_agent = (char *)spt_http_request_header (request, "User-Agent")};
   spt_http_wait (request);
   spt_stream_request_async (stream, &want, &consumer, self->gone, on_lease, shot_ref (self));
 }

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "rtsp-address.h"
+
+#include <string.h>
+
+#include "filters.h"
+
+void
+spt_rtsp_address_clear (SptRtspAddress *self)
+{
+  g_free (self->name);
+  g_free (self->query);
+}
+
+/**
+ * spt_rtsp_address_parse:
+ * @url: "rtsp://host:8554/NAME?query/trackID=1", ".../NAME/trackID=1?query", "/NAME" ...
+ * @address: (out): free with spt_rtsp_address_clear(), also after FALSE
+ *
+ * Returns: FALSE when it has no path
+ */
+gboolean
+spt_rtsp_address_parse (const char *url, SptRtspAddress *address)
+{
+  const char *path = strstr (url, "://");
+  path = path ? strchr (path + 3, '/') : url;
+  *address = (SptRtspAddress){.lane = -1};
+  if (!path || *path != '/')
+    return FALSE;
+  g_autofree char *text = g_strdup (path + 1);
+  char *control = strstr (text, "/trackID=");
+  if (control) {
+    char *digit = control + strlen ("/trackID=");
+    if (!g_ascii_isdigit (*digit))
+      return FALSE;
+    address->lane = *digit - '0';
+    memmove (control, digit + 1, strlen (digit + 1) + 1);
+  }
+  char *query = strchr (text, '?');
+  if (query)
+    *query++ = '\0';
+  gsize length = strlen (text);
+  if (length && text[length - 1] == '/')
+    text[length - 1] = '\0';
+  length = query ? strlen (query) : 0;
+  if (length && query[length - 1] == '/')
+    query[length - 1] = '\0';
+  address->name = g_uri_unescape_string (text, NULL);
+  address->query = g_strdup (query ? query : "");
+  return address->name != NULL;
+}
+
+/* (transfer full) (nullable): the value of the last @key, "" without one */
+static char *
+query_value (const char *query, const char *key)
+{
+  g_auto (GStrv) pairs = g_strsplit (query, "&", 32);
+  char *value = NULL;
+  for (char **pair = pairs; *pair; pair++) {
+    char *equals = strchr (*pair, '=');
+    if (equals)
+      *equals = '\0';
+    if (!g_str_equal (*pair, key))
+      continue;
+    g_free (value);
+    value = equals ? g_uri_unescape_string (equals + 1, NULL) : g_strdup ("");
+  }
+  return value;
+}
+
+/**
+ * spt_rtsp_address_read_query:
+ * @want: (out): free with spt_filters_clear(), also after an error
+ *
+ * What the query asks for; unknown keys mean nothing.
+ */
+gboolean
+spt_rtsp_address_read_query (const char *query, SptWant *want, GError **error)
+{
+  g_autofree char *video = query_value (query, "video");
+  g_autofree char *audio = query_value (query, "audio");
+  if (!spt_filters_read (video, audio, want, error))
+    return FALSE;
+  g_autoptr (GstCaps) jpeg = gst_caps_new_empty_simple ("image/jpeg");
+  want->container = want->video && gst_caps_is_subset (want->video, jpeg) ? "rtp-jpeg" : "rtp";
+  return TRUE;
+}
