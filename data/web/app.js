@@ -23,6 +23,14 @@ const ADDRESSES = [
 const address = (path, name) =>
   new URL(`${path}?src=${encodeURIComponent(name)}`, document.baseURI).href;
 
+const info = await getInfo().catch(() => null);
+
+/** The RTSP door's address of a stream, on the host that this page came from; '' when it is closed. */
+function rtspAddress(name) {
+  const port = /:(\d+)$/.exec(info?.rtsp.listen ?? '')?.[1];
+  return port ? `rtsp://${location.hostname}:${port}/${encodeURIComponent(name)}` : '';
+}
+
 // A picture that nobody sees is not asked for: the connection closes when the card leaves the view.
 const visible = new IntersectionObserver(entries => {
   for (const {target, isIntersecting} of entries)
@@ -82,11 +90,15 @@ function makeCard(name) {
       setTimeout(() => img.dataset.on === 'pictures' && show(img), PICTURE_MS);
   });
   const nav = card.querySelector('nav');
-  for (const [label, path] of ADDRESSES) {
+  const links = ADDRESSES.map(([label, path]) => [label, address(path, name)]);
+  const rtsp = rtspAddress(name);
+  if (rtsp)
+    links.push(['RTSP', rtsp]);
+  for (const [label, href] of links) {
     const link = document.createElement('a');
-    link.href = address(path, name);
+    link.href = href;
     link.textContent = label;
-    nav.append(link, copyButton('copy', link.href));
+    nav.append(link, copyButton('copy', href));
   }
   card.querySelector('.remove').addEventListener('click', () => remove(name));
   visible.observe(img);
@@ -166,7 +178,6 @@ document.addEventListener('visibilitychange', () => {
   }
 });
 
-const info = await getInfo().catch(() => null);
 if (info)
   document.title = `Spotter ${info.spotter_version}`;
 await refresh();

@@ -202,6 +202,24 @@ run_list (int argc, char **argv)
   return 0;
 }
 
+/* The RTSP door's port is told by the server; its host is the one we have reached it by. */
+static void
+print_rtsp_address (Arguments *a, const char *name)
+{
+  g_autoptr (GBytes) answer = NULL;
+  g_autoptr (GUri) uri = g_uri_parse (a->url, G_URI_FLAGS_NONE, NULL);
+  if (!uri || ask (a, "GET", "/api", NULL, &answer))
+    return;
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  JsonObject *info = object_of (answer, parser);
+  JsonObject *rtsp = info ? json_object_get_object_member (info, "rtsp") : NULL;
+  const char *listen =
+      rtsp ? json_object_get_string_member_with_default (rtsp, "listen", "") : "";
+  const char *port = strrchr (listen, ':');
+  if (port)
+    g_print ("  address  rtsp://%s%s/%s\n", g_uri_get_host (uri), port, name);
+}
+
 static int
 run_show (int argc, char **argv)
 {
@@ -235,6 +253,7 @@ run_show (int argc, char **argv)
   static const char *const doors[] = {"stream.mp4", "stream.mjpeg", "stream.ts", "api/frame.jpeg"};
   for (guint i = 0; i < G_N_ELEMENTS (doors); i++)
     g_print ("  address  %s/%s?src=%s\n", a.url, doors[i], a.rest[0]);
+  print_rtsp_address (&a, a.rest[0]);
   return 0;
 }
 

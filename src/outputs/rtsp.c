@@ -29,7 +29,8 @@
 /* What we promise (RFC 2326, 12.37), and what we grant beyond it. */
 #define SESSION_TIMEOUT_S 60
 #define SESSION_GRACE_S 15
-#define METHODS "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER"
+#define METHODS                                                                                    \
+  "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER, ANNOUNCE, RECORD"
 
 #define DEFAULT_LISTEN "127.0.0.1:8554"
 

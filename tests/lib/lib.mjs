@@ -90,7 +90,8 @@ export function run(command, args, options = {}) {
 export async function startSpotter(t, {streams = {}, options = {}, directory, launch} = {}) {
   const home = directory ?? temporaryDirectory(t);
   const settings = {'api.listen': '127.0.0.1:0', 'rtsp.listen': '127.0.0.1:0', 'app.state': join(home, 'state', 'streams.yaml'), ...options};
-  const configs = Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`]);
+  const configs = Object.entries(settings).flatMap(([key, value]) => ['-c', Array.isArray(value)
+    ? key.split('.').reduceRight((inner, word) => `{${word}: ${inner}}`, JSON.stringify(value)) : `${key}=${value}`]);
   for (const [name, source] of Object.entries(streams))
     configs.push('-c', JSON.stringify({streams: {[name]: source}}));
   const env = {...process.env, HOME: home, XDG_CONFIG_HOME: join(home, 'config'),
