@@ -213,8 +213,7 @@ print_rtsp_address (Arguments *a, const char *name)
   g_autoptr (JsonParser) parser = json_parser_new ();
   JsonObject *info = object_of (answer, parser);
   JsonObject *rtsp = info ? json_object_get_object_member (info, "rtsp") : NULL;
-  const char *listen =
-      rtsp ? json_object_get_string_member_with_default (rtsp, "listen", "") : "";
+  const char *listen = rtsp ? json_object_get_string_member_with_default (rtsp, "listen", "") : "";
   const char *port = strrchr (listen, ':');
   if (port)
     g_print ("  address  rtsp://%s%s/%s\n", g_uri_get_host (uri), port, name);

@@ -87,3 +87,28 @@ spt_rtsp_address_read_query (const char *query, SptWant *want, GError **error)
   want->container = want->video && gst_caps_is_subset (want->video, jpeg) ? "rtp-jpeg" : "rtp";
   return TRUE;
 }
+
+/**
+ * spt_rtsp_transport_choose:
+ * @offered: a Transport header
+ * @take: called with one transport after the other, until it takes one; they are plain RTP
+ *
+ * Returns: (transfer full) (nullable): what @take answered; NULL: none could be had (461)
+ */
+char *
+spt_rtsp_transport_choose (const char *offered, SptRtspTransportFunc take, gpointer data)
+{
+  g_auto (GStrv) wishes = g_strsplit (offered, ",", 8);
+  char *chosen = NULL;
+  for (char **text = wishes; *text && !chosen; text++) {
+    GstRTSPTransport *wish;
+    if (!*g_strstrip (*text))
+      continue;
+    gst_rtsp_transport_new (&wish);
+    if (gst_rtsp_transport_parse (*text, wish) == GST_RTSP_OK &&
+        wish->trans == GST_RTSP_TRANS_RTP && wish->profile == GST_RTSP_PROFILE_AVP)
+      chosen = take (wish, data);
+    gst_rtsp_transport_free (wish);
+  }
+  return chosen;
+}

@@ -26,6 +26,8 @@
 #define HEADERS_MAX 64
 #define CHUNK (16 * 1024)
 #define TICK_S 1
+/* How long a peer may take to close its side after the last answer. */
+#define FINISH_US (2 * G_USEC_PER_SEC)
 
 GST_DEBUG_CATEGORY (spotter_rtsp); /* also of outputs/rtsp*.c */
 #define GST_CAT_DEFAULT spotter_rtsp
@@ -235,6 +237,10 @@ take_request (SptRtspConnection *self)
     reject (self, GST_RTSP_STS_REQUEST_ENTITY_TOO_LARGE, "the head of the request is too long\n");
     return HOPELESS;
   }
+  if (memchr (self->input->data, 0, head)) {
+    reject (self, GST_RTSP_STS_BAD_REQUEST, "this is no RTSP request\n");
+    return HOPELESS;
+  }
   g_autofree char *text = g_strndup ((const char *)self->input->data, head);
   g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
   for (char **line = lines; *line; line++)
@@ -242,7 +248,7 @@ take_request (SptRtspConnection *self)
   g_auto (GStrv) words = g_strsplit (lines[0], " ", 4);
   guint n = g_strv_length (words);
   gboolean answer = g_str_has_prefix (lines[0], "RTSP/1.0 ");
-  if (strlen (text) != head || (!answer && (n != 3 || !g_str_has_prefix (words[2], "RTSP/")))) {
+  if (!answer && (n != 3 || !g_str_has_prefix (words[2], "RTSP/"))) {
     reject (self, GST_RTSP_STS_BAD_REQUEST, "this is no RTSP request\n");
     return HOPELESS;
   }
@@ -418,6 +424,8 @@ static gboolean
 is_overdue (SptRtspConnection *self, gint64 now)
 {
   gint64 message = self->server->limits.timeout_ms * 1000ll, silence = self->timeout_ms * 1000ll;
+  if (self->finishing)
+    return now - self->heard > FINISH_US;
   return (self->started && !self->busy && now - self->started > message) ||
          (silence && !self->busy && now - self->heard > silence);
 }
@@ -551,6 +559,7 @@ spt_rtsp_connection_finish (SptRtspConnection *self)
   if (self->finishing || !self->server)
     return;
   self->finishing = TRUE;
+  self->heard = g_get_monotonic_time ();
   g_byte_array_set_size (self->input, 0);
   spt_sender_finish (self->peer);
 }

@@ -389,6 +389,13 @@ static void
 serve (SptSender *self, SptSenderPeer *peer)
 {
   FlushResult result = flush (peer);
+  if (result == FLUSH_CLOSE && peer->finish && peer->config.duplex) {
+    /* Closing a socket with unread input resets it, and the peer would lose the last answer: it
+     * sees the end here, and the owner closes when it has nothing more to read. */
+    shutdown (peer->fd, SHUT_WR);
+    peer->finish = FALSE;
+    result = FLUSH_IDLE;
+  }
   if (result == FLUSH_CLOSE)
     close_peer (self, peer, NULL);
   else
@@ -644,7 +651,8 @@ spt_sender_feed (SptSenderPeer *peer, SptViewer *viewer)
     spt_viewer_set_notify (viewer, on_viewer, peer->sender);
 }
 
-/* Sends what has been written, no more units, and closes. */
+/* Sends what has been written and no more units, then closes; a duplex peer's owner hears the end
+ * of its input, or gives up, and says spt_sender_remove(). */
 void
 spt_sender_finish (SptSenderPeer *peer)
 {

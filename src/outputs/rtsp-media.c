@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "rtp.h"
+#include "rtsp-address.h"
 #include "track.h"
 #include "udp-ports.h"
 #include "viewer.h"
@@ -205,9 +206,34 @@ set_up_udp (SptRtspMedia *self, guint index, const GstRTSPTransport *wish)
       lane->pair->udp->port, lane->pair->udp->port + 1u);
 }
 
+typedef struct {
+  SptRtspMedia *media;
+  guint lane;
+} SetUp;
+
+static char *
+take_transport (const GstRTSPTransport *wish, gpointer data)
+{
+  const SetUp *set_up = data;
+  SptRtspMedia *self = set_up->media;
+  GstRTSPLowerTrans lower = wish->lower_transport & GST_RTSP_LOWER_TRANS_TCP
+                                ? GST_RTSP_LOWER_TRANS_TCP
+                                : wish->lower_transport & GST_RTSP_LOWER_TRANS_UDP;
+  char *chosen = NULL;
+  if (wish->mode_record || (self->lower != GST_RTSP_LOWER_TRANS_UNKNOWN && self->lower != lower))
+    return NULL;
+  if (lower == GST_RTSP_LOWER_TRANS_TCP)
+    chosen = set_up_tcp (self, set_up->lane, wish);
+  else if (lower == GST_RTSP_LOWER_TRANS_UDP)
+    chosen = set_up_udp (self, set_up->lane, wish);
+  if (chosen)
+    self->lower = lower;
+  return chosen;
+}
+
 /**
  * spt_rtsp_media_set_up:
- * @lane: which the leased track has
+ * @lane: one that the leased track has
  * @offered: the Transport header
  *
  * Takes the first of the transports offered that can be had; all lanes travel the same way.
@@ -217,30 +243,10 @@ set_up_udp (SptRtspMedia *self, guint index, const GstRTSPTransport *wish)
 char *
 spt_rtsp_media_set_up (SptRtspMedia *self, guint lane, const char *offered)
 {
-  g_auto (GStrv) wishes = g_strsplit (offered, ",", 8);
-  char *chosen = NULL;
+  SetUp set_up = {self, lane};
   lane_clear (self, &self->lanes[lane]);
   publish_channels (self);
-  for (char **text = wishes; *text && !chosen; text++) {
-    GstRTSPTransport *wish;
-    gst_rtsp_transport_new (&wish);
-    if (gst_rtsp_transport_parse (g_strstrip (*text), wish) == GST_RTSP_OK &&
-        wish->trans == GST_RTSP_TRANS_RTP && wish->profile == GST_RTSP_PROFILE_AVP &&
-        !wish->mode_record) {
-      GstRTSPLowerTrans lower = wish->lower_transport & GST_RTSP_LOWER_TRANS_TCP
-                                    ? GST_RTSP_LOWER_TRANS_TCP
-                                    : wish->lower_transport & GST_RTSP_LOWER_TRANS_UDP;
-      gboolean fits = self->lower == GST_RTSP_LOWER_TRANS_UNKNOWN || self->lower == lower;
-      if (fits && lower == GST_RTSP_LOWER_TRANS_TCP)
-        chosen = set_up_tcp (self, lane, wish);
-      else if (fits && lower == GST_RTSP_LOWER_TRANS_UDP && wish->client_port.min > 0)
-        chosen = set_up_udp (self, lane, wish);
-      if (chosen)
-        self->lower = lower;
-    }
-    gst_rtsp_transport_free (wish);
-  }
-  return chosen;
+  return spt_rtsp_transport_choose (offered, take_transport, &set_up);
 }
 
 /* ---- playing ------------------------------------------------------------------------------ */
@@ -325,8 +331,8 @@ spt_rtsp_media_pause (SptRtspMedia *self)
     spt_sender_remove (g_steal_pointer (&self->datagrams));
   else if (self->sending)
     spt_sender_feed (spt_rtsp_connection_get_peer (self->connection), NULL);
+  /* The sender may be taking from the viewer until it has obeyed: it just gets nothing more. */
   self->sending = FALSE;
-  spt_viewer_silence (self->viewer);
   g_clear_object (&self->viewer);
 }
 

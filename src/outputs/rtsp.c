@@ -30,7 +30,8 @@
 #define SESSION_TIMEOUT_S 60
 #define SESSION_GRACE_S 15
 #define METHODS                                                                                    \
-  "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER, ANNOUNCE, RECORD"
+  "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER, ANNOUNCE, "      \
+  "RECORD"
 
 #define DEFAULT_LISTEN "127.0.0.1:8554"
 
@@ -450,20 +451,25 @@ on_publisher_alive (gpointer data)
   spt_rtsp_connection_touch (self->connection);
 }
 
+typedef struct {
+  Session *session;
+  const char *url;
+} SetUp;
+
 static char *
-set_up_publication (Session *self, const char *url, const GstRTSPTransport *wish)
+take_transport (const GstRTSPTransport *wish, gpointer data)
 {
+  const SetUp *set_up = data;
+  Session *self = set_up->session;
   g_autoptr (GSocketAddress) remote =
       g_socket_get_remote_address (spt_rtsp_connection_get_socket (self->connection), NULL);
   const int ports[2] = {wish->client_port.min, wish->client_port.max};
-  if (wish->trans != GST_RTSP_TRANS_RTP || wish->profile != GST_RTSP_PROFILE_AVP)
-    return NULL;
   if (wish->lower_transport & GST_RTSP_LOWER_TRANS_TCP)
     return spt_publication_set_up_tcp (
-        self->publication, url, wish->interleaved.min, wish->interleaved.max);
+        self->publication, set_up->url, wish->interleaved.min, wish->interleaved.max);
   if (!remote || !(wish->lower_transport & GST_RTSP_LOWER_TRANS_UDP))
     return NULL;
-  return spt_publication_set_up_udp (self->publication, url,
+  return spt_publication_set_up_udp (self->publication, set_up->url,
       g_inet_socket_address_get_address (G_INET_SOCKET_ADDRESS (remote)), ports,
       self->door->udp_first, self->door->udp_last, on_publisher_alive, self);
 }
@@ -471,15 +477,8 @@ set_up_publication (Session *self, const char *url, const GstRTSPTransport *wish
 static void
 on_setup_publication (Session *self, const char *url, const char *transport)
 {
-  g_auto (GStrv) wishes = g_strsplit (transport, ",", 8);
-  g_autofree char *chosen = NULL;
-  for (char **text = wishes; *text && !chosen; text++) {
-    GstRTSPTransport *wish;
-    gst_rtsp_transport_new (&wish);
-    if (gst_rtsp_transport_parse (g_strstrip (*text), wish) == GST_RTSP_OK)
-      chosen = set_up_publication (self, url, wish);
-    gst_rtsp_transport_free (wish);
-  }
+  SetUp set_up = {self, url};
+  g_autofree char *chosen = spt_rtsp_transport_choose (transport, take_transport, &set_up);
   if (!chosen) {
     reply (self, GST_RTSP_STS_UNSUPPORTED_TRANSPORT, NULL);
     return;
