@@ -121,7 +121,8 @@ spt_publisher_build (SptPublisher *self, GstBin *bin, GError **error)
         "the GStreamer element 'rtpbin' is missing; `./dev setup` installs it");
     return NULL;
   }
-  g_object_set (rtpbin, "latency", self->latency_ms, NULL);
+  /* One sender a medium: each SSRC costs a thread. */
+  g_object_set (rtpbin, "latency", self->latency_ms, "max-streams", 1, NULL);
   gst_bin_add (bin, rtpbin);
   g_autoptr (GstCaps) rtcp = gst_caps_new_empty_simple ("application/x-rtcp");
   g_mutex_lock (&self->lock);

@@ -268,29 +268,28 @@ lease_new (SptRequest *request, SptStream *stream)
   lease->track = g_steal_pointer (&request->track);
   consumer_copy (&lease->consumer, &request->consumer);
   lease->id = ++ids;
+  spt_stream_add_lease (stream, lease);
   return lease;
 }
 
 /**
  * spt_request_finish:
  *
- * Answers the request with what spt_request_advance() has found, and frees it.
- *
- * Returns: (nullable): the lease that was handed out, for the stream's list
+ * Answers the request with what spt_request_advance() has found, and frees it. Whoever is answered
+ * may ask again, cancel others or give the lease back before this returns.
  */
-SptLease *
+void
 spt_request_finish (SptRequest *self, SptStream *stream)
 {
   if (self->error) {
     g_autoptr (GError) error = g_steal_pointer (&self->error);
     spt_request_fail (self, error);
-    return NULL;
+    return;
   }
   g_autoptr (GTask) task = g_object_ref (self->task);
   SptLease *lease = lease_new (self, stream);
   request_free (self);
   g_task_return_pointer (task, lease, (GDestroyNotify)spt_lease_free);
-  return lease;
 }
 
 /* Answers with @error and frees the request: first, because whoever is answered may cancel. */

@@ -12,8 +12,9 @@ SptRequest *spt_request_new (GTask *task, const SptWant *want, const SptConsumer
 void spt_request_watch (SptRequest *self, GCancellable *cancellable, SptRequestCancelled cancelled);
 SptStream *spt_request_get_stream (SptRequest *self);
 gboolean spt_request_advance (SptRequest *self, SptChain *chain, SptTrack *const tracks[2]);
-SptLease *spt_request_finish (SptRequest *self, SptStream *stream);
+void spt_request_finish (SptRequest *self, SptStream *stream);
 void spt_request_fail (SptRequest *self, const GError *error);
 
 /* stream.c */
+void spt_stream_add_lease (SptStream *self, SptLease *lease);
 void spt_stream_drop_lease (SptStream *self, SptLease *lease);

@@ -23,6 +23,7 @@
 #define MTU 1400
 #define REPORT_INTERVAL (5 * GST_SECOND)
 #define REPORT_MAX 256
+#define RTP_HEADER 12
 /* Seconds from 1900 (NTP) to 1970 */
 #define NTP_EPOCH G_GUINT64_CONSTANT (2208988800)
 
@@ -60,7 +61,7 @@ typedef struct {
   guint32 ssrc;
   guint clock_rate;
   guint32 sent, octets;
-  GstClockTime pts;      /* of the last unit, */
+  GstClockTime pts;      /* of the first packet of the last unit, */
   guint32 timestamp;     /* and its RTP time */
   GstClockTime reported; /* PTS at the last report */
 } Lane;
@@ -221,15 +222,6 @@ put_frame (guint8 *at, guint8 channel, gsize size)
   return at + SPT_RTP_FRAME;
 }
 
-/* Notes what the report needs to know about the packet. */
-static void
-account (Lane *lane, const guint8 *packet, gsize size)
-{
-  lane->timestamp = spt_get_be32 (packet + 4);
-  lane->sent++;
-  lane->octets += (guint32)size - 12;
-}
-
 /* One sender report with our name, framed; its size. */
 static gsize
 put_report (Lane *lane, guint8 *at)
@@ -267,13 +259,11 @@ assemble (Lane *lane, gboolean report)
   guint8 head[REPORT_MAX];
   for (guint i = 0; i < lane->packets->len; i++)
     size += SPT_RTP_FRAME + gst_buffer_get_size (g_ptr_array_index (lane->packets, i));
-  if (report) {
-    GstBuffer *first = g_ptr_array_index (lane->packets, 0);
-    guint8 header[12];
-    gst_buffer_extract (first, 0, header, sizeof header);
-    lane->timestamp = spt_get_be32 (header + 4);
+  guint8 header[RTP_HEADER] = {0};
+  gst_buffer_extract (g_ptr_array_index (lane->packets, 0), 0, header, sizeof header);
+  lane->timestamp = spt_get_be32 (header + 4);
+  if (report)
     at = put_report (lane, head);
-  }
   guint8 *data = g_malloc (at + size);
   memcpy (data, head, at);
   for (guint i = 0; i < lane->packets->len; i++) {
@@ -281,7 +271,8 @@ assemble (Lane *lane, gboolean report)
     gsize length = gst_buffer_get_size (packet);
     guint8 *to = put_frame (data + at, (guint8)(lane->index * 2), length);
     gst_buffer_extract (packet, 0, to, length);
-    account (lane, to, length);
+    lane->sent++;
+    lane->octets += (guint32)length - RTP_HEADER;
     at += SPT_RTP_FRAME + length;
   }
   g_ptr_array_set_size (lane->packets, 0);
@@ -327,7 +318,9 @@ rtp_take (gpointer data, GstSample *sample, guint pad)
   }
   if (!lane->packets->len)
     return;
-  lane->pts = pts;
+  /* A payloader that collects stamps its packets with the time of what is first in them. */
+  GstClockTime stamped = GST_BUFFER_PTS (g_ptr_array_index (lane->packets, 0));
+  lane->pts = GST_CLOCK_TIME_IS_VALID (stamped) ? stamped : pts;
   gboolean first = !GST_CLOCK_TIME_IS_VALID (lane->reported);
   gboolean due = first || pts < lane->reported || pts - lane->reported > REPORT_INTERVAL;
   gboolean start = keyframe && pad == 0;
@@ -414,7 +407,7 @@ spt_rtp_first (GstBuffer *unit, guint16 *seqnum, guint32 *timestamp)
   if (!gst_buffer_map (unit, &map, GST_MAP_READ))
     return FALSE;
   while (!found && spt_rtp_next (map.data, map.size, &at, &packet)) {
-    found = !(packet.channel & 1) && packet.size >= 12;
+    found = !(packet.channel & 1) && packet.size >= RTP_HEADER;
     if (found) {
       *seqnum = spt_get_be16 (packet.data + 2);
       *timestamp = spt_get_be32 (packet.data + 4);

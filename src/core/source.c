@@ -14,6 +14,7 @@
 
 #include "source.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "devices.h"
@@ -48,7 +49,7 @@ struct _SptSource {
   GMutex lock;
   GstElement *taps[2];
   GPtrArray *syncs;  /* clocksync elements, borrowed from the pipeline */
-  guint published;   /* media of a publisher that have begun */
+  guint published;   /* bits: media of a publisher that have begun */
   guint parsers;     /* parsebins that have not shown all their pads */
   gboolean all_pads; /* the element before them has shown all its pads */
   gboolean offset_set;
@@ -458,19 +459,24 @@ build_rtsp (SptSource *self, GError **error)
   return TRUE;
 }
 
-/* rtpbin shows a pad with the first packet of each medium, and never says that these are all. */
+/* rtpbin shows a pad with the first packet of each medium, and never says that these are all. A
+ * sender that changes its SSRC or payload type gets no second one. */
 static void
 on_published_pad (GstElement *rtpbin, GstPad *pad, gpointer user_data)
 {
   SptSource *self = user_data;
   g_autofree char *name = gst_pad_get_name (pad);
-  if (!g_str_has_prefix (name, "recv_rtp_src"))
+  guint medium;
+  if (sscanf (name, "recv_rtp_src_%u_", &medium) != 1 || medium >= SPT_PUBLISHER_LANES)
     return;
-  on_dynamic_pad (rtpbin, pad, self);
   g_mutex_lock (&self->lock);
-  gboolean all = ++self->published == spt_publisher_count (self->spec->publisher);
+  gboolean fresh = !(self->published & (1u << medium));
+  self->published |= 1u << medium;
+  gboolean all = self->published == (1u << spt_publisher_count (self->spec->publisher)) - 1;
   g_mutex_unlock (&self->lock);
-  if (all)
+  if (fresh)
+    on_dynamic_pad (rtpbin, pad, self);
+  if (fresh && all)
     on_dynamic_done (rtpbin, self);
 }
 

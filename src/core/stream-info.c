@@ -94,3 +94,10 @@ spt_stream_may_publish (SptStream *self, GError **error)
       self->name);
   return FALSE;
 }
+
+/* (transfer none) (nullable): who sends us the stream now */
+SptPublisher *
+spt_stream_get_publisher (SptStream *self)
+{
+  return self->publisher;
+}

@@ -170,33 +170,39 @@ forget_request (SptStream *self, SptRequest *request)
 
 static void check_use (SptStream *self);
 
-/* Goes on with every request that waits: decide, then act. */
+/* (nullable): the first request that has nothing more to wait for */
+static SptRequest *
+next_ready (SptStream *self)
+{
+  for (GList *l = self->requests; l; l = l->next)
+    if (spt_request_advance (l->data, self->chain, self->tracks))
+      return l->data;
+  return NULL;
+}
+
+/* Goes on with every request that waits. Each answer may change the list. */
 static void
 serve_requests (SptStream *self)
 {
+  SptRequest *request;
   check_live (self);
-  if (self->state != SPT_STREAM_LIVE)
-    return;
-  g_autoptr (GList) waiting = g_list_copy (self->requests);
-  for (GList *l = waiting; l; l = l->next) {
-    SptRequest *request = l->data;
-    if (spt_request_advance (request, self->chain, self->tracks)) {
-      forget_request (self, request);
-      SptLease *lease = spt_request_finish (request, self);
-      if (lease)
-        self->leases = g_list_append (self->leases, lease);
-    }
+  while (self->state == SPT_STREAM_LIVE && (request = next_ready (self))) {
+    forget_request (self, request);
+    spt_request_finish (request, self);
   }
-  check_use (self);
+  if (self->state == SPT_STREAM_LIVE)
+    check_use (self);
 }
 
+/* Those who wait now, not those who ask again because of the answer. */
 static void
 fail_requests (SptStream *self, const GError *error)
 {
-  GList *waiting = g_steal_pointer (&self->requests);
-  for (GList *l = waiting; l; l = l->next)
-    spt_request_fail (l->data, error);
-  g_list_free (waiting);
+  for (guint n = g_list_length (self->requests); n && self->requests; n--) {
+    SptRequest *request = self->requests->data;
+    forget_request (self, request);
+    spt_request_fail (request, error);
+  }
 }
 
 /* ---- the source --------------------------------------------------------------------------- */
@@ -464,6 +470,13 @@ SptLease *
 spt_stream_request_finish (SptStream *self, GAsyncResult *result, GError **error)
 {
   return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+/* For request.c: before the viewer has it, because it may give it back at once. */
+void
+spt_stream_add_lease (SptStream *self, SptLease *lease)
+{
+  self->leases = g_list_append (self->leases, lease);
 }
 
 /* For spt_lease_free() only. */

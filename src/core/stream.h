@@ -38,6 +38,7 @@ void spt_stream_end (SptStream *self);
 
 gboolean spt_stream_may_publish (SptStream *self, GError **error);
 gboolean spt_stream_publish (SptStream *self, SptPublisher *publisher, GError **error);
+SptPublisher *spt_stream_get_publisher (SptStream *self);
 void spt_stream_unpublish (SptStream *self, SptPublisher *publisher);
 
 void spt_stream_request_async (SptStream *self, const SptWant *want, const SptConsumer *consumer,

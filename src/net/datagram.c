@@ -22,6 +22,7 @@
 
 typedef struct {
   struct iovec iov[SEGMENTS_MAX];
+  gsize offsets[SEGMENTS_MAX]; /* of their frames in the unit */
   guint n;
   gsize bytes;
   guint8 channel;
@@ -83,7 +84,8 @@ send_segmented (int fd, struct sockaddr_storage *to, socklen_t length, Batch *ba
   return sendmsg (fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
-static gboolean
+/* How many of the batch went out. */
+static guint
 send_single (int fd, struct sockaddr_storage *to, socklen_t length, Batch *batch)
 {
   struct mmsghdr messages[SEGMENTS_MAX] = {0};
@@ -93,38 +95,44 @@ send_single (int fd, struct sockaddr_storage *to, socklen_t length, Batch *batch
         .msg_name = to, .msg_namelen = length, .msg_iov = &batch->iov[i], .msg_iovlen = 1};
   while (sent < batch->n) {
     int n = sendmmsg (fd, messages + sent, batch->n - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n <= 0)
-      return FALSE;
-    sent += (guint)n;
+    if (n > 0)
+      sent += (guint)n;
+    else if (n == 0 || errno != EINTR)
+      break;
   }
-  return TRUE;
+  return sent;
 }
 
-/* FALSE when the socket's buffer is full; whatever else happens to a datagram is its own affair. */
 static gboolean
+is_full (void)
+{
+  return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS;
+}
+
+/* How many packets are dealt with: fewer than there are when the socket's buffer is full. What else
+ * happens to a datagram is its own affair. */
+static guint
 flush (SptDatagrams *self, Batch *batch)
 {
-  gboolean room = TRUE;
-  if (batch->n) {
-    int fd = g_socket_get_fd (self->channels[batch->channel].socket);
-    struct sockaddr_storage *to = &self->channels[batch->channel].to;
-    socklen_t length = self->channels[batch->channel].length;
-    gboolean ok = FALSE;
-    if (!g_atomic_int_get (&cannot_segment)) {
-      ok = send_segmented (fd, to, length, batch);
-      if (!ok && (errno == EIO || errno == EINVAL || errno == ENOPROTOOPT || errno == EOPNOTSUPP))
-        g_atomic_int_set (&cannot_segment, 1);
-      else if (!ok)
-        room = errno != EAGAIN && errno != ENOBUFS;
-    }
-    if (!ok && g_atomic_int_get (&cannot_segment))
-      room = send_single (fd, to, length, batch) || (errno != EAGAIN && errno != ENOBUFS);
+  if (!batch->n)
+    return 0;
+  int fd = g_socket_get_fd (self->channels[batch->channel].socket);
+  struct sockaddr_storage *to = &self->channels[batch->channel].to;
+  socklen_t length = self->channels[batch->channel].length;
+  if (!self->whole && !g_atomic_int_get (&cannot_segment)) {
+    if (send_segmented (fd, to, length, batch))
+      return batch->n;
+    if (is_full ())
+      return 0;
+    if (errno == EINVAL) /* this way's MTU */
+      self->whole = TRUE;
+    else if (errno == EIO || errno == ENOPROTOOPT || errno == EOPNOTSUPP)
+      g_atomic_int_set (&cannot_segment, 1);
+    else
+      return batch->n;
   }
-  batch->n = 0;
-  batch->bytes = 0;
-  return room;
+  guint sent = send_single (fd, to, length, batch);
+  return sent < batch->n && is_full () ? sent : batch->n;
 }
 
 static gboolean
@@ -136,28 +144,45 @@ fits (const Batch *batch, const SptRtpPacket *packet)
              batch->iov[batch->n - 1].iov_len == batch->iov[0].iov_len);
 }
 
+/* Sends the batch and makes room for the next; FALSE when the socket is full, and @at is where to
+ * go on. */
+static gboolean
+send_batch (SptDatagrams *self, Batch *batch, gsize *at)
+{
+  guint sent = flush (self, batch);
+  gboolean all = sent == batch->n;
+  if (!all)
+    *at = batch->offsets[sent];
+  batch->n = 0;
+  batch->bytes = 0;
+  return all;
+}
+
 /**
  * spt_datagrams_send:
  * @unit: framed packets (core/rtp.h)
+ * @at: (inout): where in the unit to go on; 0 at first
  *
  * Sends what belongs to the viewer's channels. Never blocks. Any thread, one at a time.
  *
- * Returns: FALSE when the socket's buffer was full: the unit is lost in part
+ * Returns: FALSE when the socket's buffer is full: the rest begins at @at
  */
 gboolean
-spt_datagrams_send (SptDatagrams *self, const guint8 *unit, gsize size)
+spt_datagrams_send (SptDatagrams *self, const guint8 *unit, gsize size, gsize *at)
 {
   Batch batch = {0};
   SptRtpPacket packet;
-  gsize at = 0;
-  while (spt_rtp_next (unit, size, &at, &packet)) {
-    if (packet.channel >= SPT_DATAGRAM_CHANNELS || !self->channels[packet.channel].socket)
-      continue;
-    if (!fits (&batch, &packet) && !flush (self, &batch))
-      return FALSE;
-    batch.iov[batch.n++] = (struct iovec){(void *)packet.data, packet.size};
-    batch.bytes += packet.size;
-    batch.channel = packet.channel;
+  gsize next = *at, begin = next;
+  while (spt_rtp_next (unit, size, &next, &packet)) {
+    if (packet.channel < SPT_DATAGRAM_CHANNELS && self->channels[packet.channel].socket) {
+      if (!fits (&batch, &packet) && !send_batch (self, &batch, at))
+        return FALSE;
+      batch.offsets[batch.n] = begin;
+      batch.iov[batch.n++] = (struct iovec){(void *)packet.data, packet.size};
+      batch.bytes += packet.size;
+      batch.channel = packet.channel;
+    }
+    begin = next;
   }
-  return flush (self, &batch);
+  return send_batch (self, &batch, at);
 }

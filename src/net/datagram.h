@@ -15,10 +15,11 @@ typedef struct {
     struct sockaddr_storage to;
     socklen_t length;
   } channels[SPT_DATAGRAM_CHANNELS];
+  gboolean whole; /* the way there takes no larger parts than one packet */
 } SptDatagrams;
 
 SptDatagrams *spt_datagrams_new (void);
 void spt_datagrams_free (SptDatagrams *self);
 gboolean spt_datagrams_set (
     SptDatagrams *self, guint channel, GSocket *socket, GSocketAddress *to, GError **error);
-gboolean spt_datagrams_send (SptDatagrams *self, const guint8 *unit, gsize size);
+gboolean spt_datagrams_send (SptDatagrams *self, const guint8 *unit, gsize size, gsize *at);

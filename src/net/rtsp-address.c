@@ -24,8 +24,9 @@ spt_rtsp_address_clear (SptRtspAddress *self)
 gboolean
 spt_rtsp_address_parse (const char *url, SptRtspAddress *address)
 {
-  const char *path = strstr (url, "://");
-  path = path ? strchr (path + 3, '/') : url;
+  const char *scheme = strstr (url, "://");
+  gboolean absolute = scheme && scheme < url + strcspn (url, "/?");
+  const char *path = absolute ? strchr (scheme + 3, '/') : url;
   *address = (SptRtspAddress){.lane = -1};
   if (!path || *path != '/')
     return FALSE;
@@ -33,7 +34,7 @@ spt_rtsp_address_parse (const char *url, SptRtspAddress *address)
   char *control = strstr (text, "/trackID=");
   if (control) {
     char *digit = control + strlen ("/trackID=");
-    if (!g_ascii_isdigit (*digit))
+    if (!g_ascii_isdigit (*digit) || (digit[1] && !strchr ("/?", digit[1])))
       return FALSE;
     address->lane = *digit - '0';
     memmove (control, digit + 1, strlen (digit + 1) + 1);

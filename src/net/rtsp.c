@@ -26,6 +26,9 @@
 #define HEADERS_MAX 64
 #define CHUNK (16 * 1024)
 #define TICK_S 1
+#define KEEPALIVE_IDLE_S 30
+#define KEEPALIVE_INTERVAL_S 10
+#define KEEPALIVE_COUNT 3
 /* How long a peer may take to close its side after the last answer. */
 #define FINISH_US (2 * G_USEC_PER_SEC)
 
@@ -59,9 +62,9 @@ struct _SptRtspConnection {
   GSource *source; /* NULL while the buffer is full */
   GByteArray *input;
   guint64 cseq;
-  gboolean processing; /* the buffer is being worked through */
-  gboolean busy;       /* a request waits for its answer */
-  gboolean finishing;  /* what comes is of no interest any more */
+  guint resume_id;    /* goes on with the buffer */
+  gboolean busy;      /* a request waits for its answer */
+  gboolean finishing; /* what comes is of no interest any more */
   guint timeout_ms;
   gint64 heard;   /* monotonic µs of the last whole message */
   gint64 started; /* of the first byte of the message under way; 0: none */
@@ -69,7 +72,7 @@ struct _SptRtspConnection {
 
 /* ---- answers ------------------------------------------------------------------------------ */
 
-static void process (SptRtspConnection *self);
+static void resume (SptRtspConnection *self);
 static void start_reading (SptRtspConnection *self);
 
 /**
@@ -78,7 +81,7 @@ static void start_reading (SptRtspConnection *self);
  * @type: (nullable): of the body
  * @body: (nullable)
  *
- * Answers the request under way; the next one may be handled before this returns.
+ * Answers the request under way; the next one is handled in another turn of the main loop.
  */
 void
 spt_rtsp_reply (SptRtspConnection *self, GstRTSPStatusCode status, const char *headers,
@@ -102,7 +105,7 @@ spt_rtsp_reply (SptRtspConnection *self, GstRTSPStatusCode status, const char *h
   spt_sender_write (self->peer, bytes);
   self->busy = FALSE;
   self->heard = g_get_monotonic_time ();
-  process (self);
+  resume (self);
 }
 
 static GstRTSPStatusCode
@@ -224,7 +227,7 @@ find_head (const GByteArray *input)
   return 0;
 }
 
-typedef enum { TOOK_MESSAGE, NEEDS_MORE, HOPELESS } Progress;
+typedef enum { TOOK_PACKET, TOOK_REQUEST, NEEDS_MORE, HOPELESS } Progress;
 
 /* A request with its body, when it is all there. */
 static Progress
@@ -259,7 +262,7 @@ take_request (SptRtspConnection *self)
   GstRTSPMessage message = {0};
   gst_rtsp_message_init_request (&message, GST_RTSP_OPTIONS, answer ? "*" : words[1]);
   guint64 length = 0;
-  Progress progress = TOOK_MESSAGE;
+  Progress progress = HOPELESS;
   if (!read_headers (&message, lines + 1)) {
     reject (self, GST_RTSP_STS_BAD_REQUEST, "the headers of the request are malformed\n");
     progress = HOPELESS;
@@ -275,6 +278,7 @@ take_request (SptRtspConnection *self)
     g_byte_array_remove_range (self->input, 0, (guint)(head + length));
     if (!answer)
       handle (self, words[0], words[1], &message);
+    progress = TOOK_REQUEST;
   }
   gst_rtsp_message_unset (&message);
   return progress;
@@ -291,7 +295,7 @@ take_packet (SptRtspConnection *self)
   self->server->handlers.packet (
       self, self->input->data[1], self->input->data + 4, size, self->server->data);
   g_byte_array_remove_range (self->input, 0, (guint)(4 + size));
-  return TOOK_MESSAGE;
+  return TOOK_PACKET;
 }
 
 static Progress
@@ -308,28 +312,44 @@ take_message (SptRtspConnection *self)
   return self->input->data[0] == '$' ? take_packet (self) : take_request (self);
 }
 
-/* Handles what the buffer holds, up to the next request that waits for its answer. */
+/* Handles what the buffer holds, up to the first request: requests have one turn of the main loop
+ * each, so that nobody who sends many at once keeps others waiting, and none is handled from within
+ * the answer to the one before. */
 static void
 process (SptRtspConnection *self)
 {
-  Progress progress = TOOK_MESSAGE;
-  if (self->processing)
-    return;
-  self->processing = TRUE;
-  while (progress == TOOK_MESSAGE && self->server && !self->busy && !self->finishing) {
+  Progress progress = TOOK_PACKET;
+  while (progress == TOOK_PACKET && self->server && !self->busy && !self->finishing) {
     progress = take_message (self);
-    if (progress == TOOK_MESSAGE) {
+    if (progress <= TOOK_REQUEST) {
       self->heard = g_get_monotonic_time ();
       self->started = 0;
     }
   }
-  self->processing = FALSE;
   if (self->input->len && !self->started)
     self->started = g_get_monotonic_time ();
   if (!self->input->len)
     self->started = 0;
   if (self->input->len <= BUFFER_MAX)
     start_reading (self);
+  if (progress == TOOK_REQUEST)
+    resume (self);
+}
+
+static gboolean
+on_resume (gpointer data)
+{
+  SptRtspConnection *self = data;
+  self->resume_id = 0;
+  process (self);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+resume (SptRtspConnection *self)
+{
+  if (!self->resume_id && self->server && self->input->len && !self->busy)
+    self->resume_id = g_idle_add_full (G_PRIORITY_DEFAULT, on_resume, self, NULL);
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
@@ -407,6 +427,7 @@ on_closed (const GError *reason, gpointer data)
   SptRtspServer *server = g_steal_pointer (&self->server);
   GST_DEBUG ("%s: closed%s%s", self->remote, reason ? ": " : "", reason ? reason->message : "");
   stop_reading (self);
+  g_clear_handle_id (&self->resume_id, g_source_remove);
   server->handlers.closed (self, server->data);
   spt_admission_leave (&server->admission, self->remote);
   g_hash_table_remove (server->connections, self);
@@ -455,6 +476,8 @@ static gboolean
 on_incoming (GSocket *listener, GIOCondition condition, gpointer data)
 {
   SptRtspServer *server = data;
+  if (spt_sender_is_stopping (server->sender))
+    return G_SOURCE_REMOVE;
   g_autoptr (GSocket) socket = g_socket_accept (listener, NULL, NULL);
   g_autoptr (GSocketAddress) address = socket ? g_socket_get_remote_address (socket, NULL) : NULL;
   if (!address)
@@ -475,7 +498,11 @@ on_incoming (GSocket *listener, GIOCondition condition, gpointer data)
   self->input = g_byte_array_new ();
   self->timeout_ms = server->limits.timeout_ms;
   self->heard = g_get_monotonic_time ();
+  /* A viewer whose machine has gone is noticed though its stream is silent. */
   g_socket_set_keepalive (socket, TRUE);
+  g_socket_set_option (socket, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S, NULL);
+  g_socket_set_option (socket, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S, NULL);
+  g_socket_set_option (socket, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT, NULL);
   self->peer = spt_sender_add (server->sender,
       &(SptSenderClient){.socket = g_steal_pointer (&socket),
           .duplex = TRUE,

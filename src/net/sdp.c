@@ -10,7 +10,7 @@
 #include "rtp.h"
 
 static gboolean
-add_lane (GstSDPMessage *sdp, GstCaps *caps, guint lane)
+add_lane (GstSDPMessage *sdp, GstCaps *caps, guint lane, gboolean six)
 {
   g_autoptr (GstCaps) rtp = spt_rtp_lane_caps (caps, lane);
   GstSDPMedia *media;
@@ -22,7 +22,7 @@ add_lane (GstSDPMessage *sdp, GstCaps *caps, guint lane)
   gst_sdp_media_new (&media);
   gst_sdp_media_set_port_info (media, 0, 1);
   gst_sdp_media_set_proto (media, "RTP/AVP");
-  gst_sdp_media_add_connection (media, "IN", "IP4", "0.0.0.0", 0, 0);
+  gst_sdp_media_add_connection (media, "IN", six ? "IP6" : "IP4", six ? "::" : "0.0.0.0", 0, 0);
   gst_sdp_media_set_media_from_caps (rtp, media);
   g_autofree char *control = g_strdup_printf ("trackID=%u", lane);
   gst_sdp_media_add_attribute (media, "control", control);
@@ -46,8 +46,8 @@ spt_sdp_of_track (const char *name, const char *server, GstCaps *caps)
   g_autofree char *id = g_strdup_printf ("%" G_GINT64_FORMAT, g_get_real_time ());
   gst_sdp_message_new (&sdp);
   gst_sdp_message_set_version (sdp, "0");
-  gst_sdp_message_set_origin (
-      sdp, "-", id, "1", "IN", strchr (server, ':') ? "IP6" : "IP4", server);
+  gboolean six = strchr (server, ':') != NULL;
+  gst_sdp_message_set_origin (sdp, "-", id, "1", "IN", six ? "IP6" : "IP4", server);
   gst_sdp_message_set_session_name (sdp, name);
   gst_sdp_message_add_time (sdp, "0", "0", NULL);
   gst_sdp_message_add_attribute (sdp, "tool", "Spotter");
@@ -56,7 +56,7 @@ spt_sdp_of_track (const char *name, const char *server, GstCaps *caps)
   gst_sdp_message_add_attribute (sdp, "range", "npt=now-");
   guint n = 0;
   for (guint lane = 0; lane < SPT_RTP_LANES; lane++)
-    n += add_lane (sdp, caps, lane);
+    n += add_lane (sdp, caps, lane, six);
   char *text = n ? gst_sdp_message_as_text (sdp) : NULL;
   gst_sdp_message_free (sdp);
   return text;

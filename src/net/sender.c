@@ -30,6 +30,8 @@
 /* Memories of one unit that are written by one call: head, payload, tail; streamheaders. */
 #define SEGMENTS_MAX 8
 #define TICK_MS 1000
+/* How soon a full datagram socket is tried again. */
+#define FULL_MS 2
 
 GST_DEBUG_CATEGORY_STATIC (spotter_sender);
 #define GST_CAT_DEFAULT spotter_sender
@@ -56,6 +58,7 @@ struct _SptSenderPeer {
   GQueue control; /* of GBytes, sent before the next unit */
   gsize control_bytes;
   gboolean finish; /* close when all that is queued is written */
+  gboolean last;   /* close when what is loaded is written */
   gboolean closed;
   GstCaps *caps;
   Segment segments[SEGMENTS_MAX];
@@ -92,6 +95,8 @@ struct _SptSender {
 
   /* writer thread */
   GPtrArray *peers;
+  guint turn;    /* where serve_all() begins: nobody is always the last */
+  gboolean full; /* a datagram socket's buffer was: try again soon */
 };
 
 G_DEFINE_FINAL_TYPE_WITH_CODE (SptSender, spt_sender, G_TYPE_OBJECT,
@@ -227,11 +232,15 @@ load (SptSenderPeer *peer)
 {
   while (peer->control.length && peer->n_segments < SEGMENTS_MAX / 2)
     add_control (peer);
-  g_autoptr (GstSample) unit = peer->viewer ? spt_viewer_pop (peer->viewer, NULL) : NULL;
-  if (unit)
-    return load_unit (peer, unit) ? LOAD_SOMETHING : LOAD_END;
+  g_autoptr (GstSample) unit =
+      peer->viewer && !peer->last ? spt_viewer_pop (peer->viewer, NULL) : NULL;
+  if (unit && load_unit (peer, unit))
+    return LOAD_SOMETHING;
+  peer->last |= unit != NULL;
   if (peer->n_segments)
     return LOAD_SOMETHING;
+  if (peer->last)
+    return LOAD_END;
   if (peer->finish || (peer->viewer && spt_viewer_ended (peer->viewer, NULL)))
     return LOAD_END;
   return LOAD_NOTHING;
@@ -279,15 +288,22 @@ write_segments (SptSenderPeer *peer)
   }
 }
 
-/* A full socket buffer loses part of a unit: the viewer goes on at the next keyframe. */
-static void
+/* What a full socket buffer does not take is sent when it has room: viewers share sockets, and a
+ * picture may be larger than the buffer. */
+static FlushResult
 send_datagrams (SptSenderPeer *peer)
 {
-  for (guint i = 0; i < peer->n_segments; i++)
-    if (!spt_datagrams_send (
-            peer->config.datagrams, peer->segments[i].data, peer->segments[i].size))
-      spt_viewer_resync (peer->viewer);
+  for (guint i = 0; i < peer->n_segments; i++) {
+    const Segment *segment = &peer->segments[i];
+    if (!spt_datagrams_send (peer->config.datagrams, segment->data, segment->size, &peer->sent)) {
+      peer->sender->full = TRUE;
+      return FLUSH_BLOCKED;
+    }
+    peer->sent = 0;
+  }
+  peer->progress = g_get_monotonic_time ();
   release_segments (peer);
+  return FLUSH_IDLE;
 }
 
 /* Writes until there is nothing to write or the socket takes no more. */
@@ -295,11 +311,7 @@ static FlushResult
 flush (SptSenderPeer *peer)
 {
   for (;;) {
-    FlushResult result = FLUSH_IDLE;
-    if (peer->fd < 0)
-      send_datagrams (peer);
-    else
-      result = write_segments (peer);
+    FlushResult result = peer->fd < 0 ? send_datagrams (peer) : write_segments (peer);
     if (result != FLUSH_IDLE)
       return result;
     switch (load (peer)) {
@@ -355,6 +367,15 @@ closed_on_main (gpointer data)
 }
 
 static void
+close_later (SptSenderPeer *peer)
+{
+  g_autoptr (GSource) idle = g_idle_source_new ();
+  g_source_set_priority (idle, G_PRIORITY_DEFAULT);
+  g_source_set_callback (idle, closed_on_main, peer, NULL);
+  g_source_attach (idle, peer->sender->context);
+}
+
+static void
 close_peer (SptSender *self, SptSenderPeer *peer, GError *reason)
 {
   peer->closed = TRUE;
@@ -365,16 +386,17 @@ close_peer (SptSender *self, SptSenderPeer *peer, GError *reason)
   if (peer->seen)
     epoll_ctl (self->epoll, EPOLL_CTL_DEL, peer->fd, NULL);
   g_ptr_array_remove_fast (self->peers, peer);
-  g_autoptr (GSource) idle = g_idle_source_new ();
-  g_source_set_priority (idle, G_PRIORITY_DEFAULT);
-  g_source_set_callback (idle, closed_on_main, peer, NULL);
-  g_source_attach (idle, self->context);
+  close_later (peer);
 }
 
 static void
 watch_output (SptSender *self, SptSenderPeer *peer, gboolean blocked)
 {
-  if (peer->fd < 0 || (peer->seen && peer->blocked == blocked))
+  if (peer->fd < 0) {
+    peer->blocked = blocked;
+    return;
+  }
+  if (peer->seen && peer->blocked == blocked)
     return;
   guint32 input = peer->config.duplex ? 0 : EPOLLIN | EPOLLRDHUP;
   struct epoll_event event = {.events = input | (blocked ? EPOLLOUT : 0u), .data.ptr = peer};
@@ -446,8 +468,10 @@ obey (SptSender *self, const Command *command)
   case COMMAND_WRITE:
     write_control (self, peer, command->argument);
     break;
-  case COMMAND_FEED:
+  case COMMAND_FEED: /* another session, perhaps of another codec */
     g_set_object (&peer->viewer, command->argument);
+    gst_clear_caps (&peer->caps);
+    peer->first_pts = GST_CLOCK_TIME_NONE;
     break;
   case COMMAND_FINISH:
     g_clear_object (&peer->viewer);
@@ -483,9 +507,13 @@ obey_all (SptSender *self)
 static void
 serve_all (SptSender *self)
 {
-  for (guint i = self->peers->len; i-- > 0;) {
-    SptSenderPeer *peer = g_ptr_array_index (self->peers, i);
-    if (!peer->blocked)
+  guint n = self->peers->len;
+  self->turn++;
+  self->full = FALSE;
+  for (guint i = n; i-- > 0;) {
+    guint k = (i + self->turn) % n;
+    SptSenderPeer *peer = k < self->peers->len ? g_ptr_array_index (self->peers, k) : NULL;
+    if (peer && (!peer->blocked || peer->fd < 0))
       serve (self, peer);
   }
 }
@@ -510,8 +538,9 @@ writer_thread (gpointer data)
   struct epoll_event events[EVENTS_MAX];
   gint64 ticked = g_get_monotonic_time ();
   while (!g_atomic_int_get (&self->stopping)) {
-    int n = epoll_wait (self->epoll, events, EVENTS_MAX, self->peers->len ? TICK_MS : -1);
-    gboolean woken = FALSE;
+    int wait = self->full ? FULL_MS : self->peers->len ? TICK_MS : -1;
+    int n = epoll_wait (self->epoll, events, EVENTS_MAX, wait);
+    gboolean woken = self->full;
     for (int i = 0; i < n; i++) {
       if (events[i].data.ptr)
         on_event (self, &events[i]);
@@ -520,7 +549,7 @@ writer_thread (gpointer data)
     }
     if (woken) {
       guint64 count;
-      if (read (self->event, &count, sizeof count) < 0)
+      if (read (self->event, &count, sizeof count) < 0) /* it does not block */
         count = 0;
       g_atomic_int_set (&self->woken, 0);
       obey_all (self);
@@ -588,7 +617,7 @@ order (SptSenderPeer *peer, Order what, gpointer argument)
 {
   Command *command = g_new (Command, 1);
   *command = (Command){peer_ref (peer), what, argument};
-  if (g_atomic_int_get (&peer->sender->stopping)) { /* its peers are closed already */
+  if (spt_sender_is_stopping (peer->sender)) { /* its peers are closed already */
     command_free (command);
     return;
   }
@@ -621,6 +650,10 @@ spt_sender_add (SptSender *self, const SptSenderClient *config, GBytes *head)
     g_socket_set_blocking (config->socket, FALSE);
   }
   g_atomic_int_inc (&self->count);
+  if (spt_sender_is_stopping (self)) {
+    close_later (peer);
+    return peer;
+  }
   order (peer, COMMAND_ADD, NULL);
   if (head)
     spt_sender_write (peer, head);
@@ -664,6 +697,13 @@ void
 spt_sender_remove (SptSenderPeer *peer)
 {
   order (peer, COMMAND_REMOVE, NULL);
+}
+
+/* TRUE when it takes no more peers: they would hear at once that they are closed. */
+gboolean
+spt_sender_is_stopping (SptSender *self)
+{
+  return g_atomic_int_get (&self->stopping);
 }
 
 /* Sockets being served now. */

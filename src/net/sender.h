@@ -47,4 +47,5 @@ void spt_sender_feed (SptSenderPeer *peer, SptViewer *viewer);
 void spt_sender_finish (SptSenderPeer *peer);
 void spt_sender_remove (SptSenderPeer *peer);
 void spt_sender_stop (SptSender *self);
+gboolean spt_sender_is_stopping (SptSender *self);
 guint spt_sender_count (SptSender *self);

@@ -13,6 +13,14 @@
 /* Tries to find an even port whose neighbour is free as well. */
 #define TRIES 64
 
+/* Beyond the system's limit only for the privileged; up to it for everybody. */
+static void
+set_buffer (GSocket *socket, int force, int option)
+{
+  if (!g_socket_set_option (socket, SOL_SOCKET, force, BUFFER, NULL))
+    g_socket_set_option (socket, SOL_SOCKET, option, BUFFER, NULL);
+}
+
 static GSocket *
 bind_port (guint16 port, GError **error)
 {
@@ -27,8 +35,8 @@ bind_port (guint16 port, GError **error)
     g_autoptr (GSocketAddress) address = g_inet_socket_address_new (any, port);
     if (!g_socket_bind (socket, address, FALSE, error))
       return NULL;
-    g_socket_set_option (socket, SOL_SOCKET, SO_SNDBUF, BUFFER, NULL);
-    g_socket_set_option (socket, SOL_SOCKET, SO_RCVBUF, BUFFER, NULL);
+    set_buffer (socket, SO_SNDBUFFORCE, SO_SNDBUF);
+    set_buffer (socket, SO_RCVBUFFORCE, SO_RCVBUF);
     g_socket_set_blocking (socket, FALSE);
     return g_steal_pointer (&socket);
   }

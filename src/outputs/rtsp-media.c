@@ -18,6 +18,7 @@
 #define QUEUE_BYTES (1536u * 1024)
 #define QUEUE_TIME (3 * GST_SECOND)
 #define NO_CHANNEL 0xff
+#define PRIME_INTERVAL_US (500 * G_TIME_SPAN_MILLISECOND)
 
 GST_DEBUG_CATEGORY_EXTERN (spotter_rtsp);
 #define GST_CAT_DEFAULT spotter_rtsp
@@ -43,6 +44,12 @@ typedef struct {
   guint8 rtp, rtcp;      /* TCP: the channels */
 } Lane;
 
+/* The datagrams from one PLAY to its end; freed when they are closed. */
+typedef struct {
+  SptRtspMedia *media; /* a reference */
+  SptSenderPeer *peer;
+} Flow;
+
 struct _SptRtspMedia {
   grefcount refs;
   SptRtspPorts *ports;
@@ -54,7 +61,8 @@ struct _SptRtspMedia {
   int channels; /* atomic: RTP and RTCP channel of each lane, a byte each; NO_CHANNEL: not sent */
   SptViewer *viewer; /* attached */
   gboolean sending;
-  SptSenderPeer *datagrams;
+  Flow *flow;    /* UDP: what is being sent */
+  gint64 primed; /* monotonic µs */
 };
 
 /* ---- UDP ports ---------------------------------------------------------------------------- */
@@ -178,6 +186,18 @@ set_up_tcp (SptRtspMedia *self, guint index, const GstRTSPTransport *wish)
   return g_strdup_printf ("RTP/AVP/TCP;unicast;interleaved=%d-%d", rtp, rtcp);
 }
 
+/* (transfer full): the address with another port, and its scope: a link-local one means nothing
+ * without */
+static GSocketAddress *
+with_port (GInetSocketAddress *address, guint16 port)
+{
+  GInetAddress *host = g_inet_socket_address_get_address (address);
+  if (g_inet_address_get_family (host) != G_SOCKET_FAMILY_IPV6)
+    return g_inet_socket_address_new (host, port);
+  return g_object_new (G_TYPE_INET_SOCKET_ADDRESS, "address", host, "port", (guint)port, "scope-id",
+      g_inet_socket_address_get_scope_id (address), NULL);
+}
+
 /* To the address the request came from, whatever `destination` says: we flood no third party. */
 static char *
 set_up_udp (SptRtspMedia *self, guint index, const GstRTSPTransport *wish)
@@ -195,9 +215,9 @@ set_up_udp (SptRtspMedia *self, guint index, const GstRTSPTransport *wish)
     GST_INFO ("%s: %s", spt_rtsp_connection_remote (self->connection), error->message);
     return NULL;
   }
-  GInetAddress *host = g_inet_socket_address_get_address (G_INET_SOCKET_ADDRESS (remote));
+  GInetSocketAddress *from = G_INET_SOCKET_ADDRESS (remote);
   for (guint i = 0; i < 2; i++) {
-    lane->to[i] = g_inet_socket_address_new (host, (guint16)ports[i]);
+    lane->to[i] = with_port (from, (guint16)ports[i]);
     lane->names[i] = spt_udp_name (lane->to[i]);
     g_hash_table_replace (self->ports->peers, g_strdup (lane->names[i]), self);
   }
@@ -301,17 +321,19 @@ media_ref (SptRtspMedia *self)
   return self;
 }
 
-/* The datagrams have ended: paused, or the stream is over. */
+/* The datagrams have ended: we have stopped them, or the stream is over. */
 static void
 on_datagrams_closed (const GError *reason, gpointer data)
 {
-  SptRtspMedia *self = data;
-  if (self->datagrams) {
-    self->datagrams = NULL;
+  Flow *flow = data;
+  SptRtspMedia *self = flow->media;
+  if (self->flow == flow) {
+    self->flow = NULL;
     send_bye (self);
     spt_rtsp_connection_finish (self->connection);
   }
   spt_rtsp_media_unref (self);
+  g_free (flow);
 }
 
 /* Sends nothing more; what is set up stays. Idempotent. */
@@ -327,8 +349,8 @@ spt_rtsp_media_pause (SptRtspMedia *self)
       spt_stream_get_name (spt_lease_get_stream (self->lease)),
       spt_rtsp_connection_remote (self->connection), stats.bytes / 1000, stats.drops);
   spt_track_detach (spt_lease_get_track (self->lease), self->viewer);
-  if (self->datagrams)
-    spt_sender_remove (g_steal_pointer (&self->datagrams));
+  if (self->flow)
+    spt_sender_remove (g_steal_pointer (&self->flow)->peer);
   else if (self->sending)
     spt_sender_feed (spt_rtsp_connection_get_peer (self->connection), NULL);
   /* The sender may be taking from the viewer until it has obeyed: it just gets nothing more. */
@@ -346,9 +368,14 @@ static void
 prime (SptViewer *viewer, GList *units, gpointer data)
 {
   Priming *priming = data;
+  SptRtspMedia *self = priming->media;
   SptRtspStart *start = priming->start;
-  if (priming->media->lower != GST_RTSP_LOWER_TRANS_TCP)
-    return; /* a group at once would overrun a UDP receiver: it waits for the next keyframe */
+  gint64 now = g_get_monotonic_time ();
+  /* A group at once would overrun a UDP receiver: it waits for the next keyframe. So does who plays
+   * and pauses all the time: the group is copied. */
+  if (self->lower != GST_RTSP_LOWER_TRANS_TCP || now - self->primed < PRIME_INTERVAL_US)
+    return;
+  self->primed = now;
   GstSample *first = spt_rtp_prime_now (viewer, units);
   start->known =
       first && spt_rtp_first (gst_sample_get_buffer (first), &start->seqnum, &start->timestamp);
@@ -384,11 +411,13 @@ start_datagrams (SptRtspMedia *self)
     spt_datagrams_set (datagrams, i * 2, lane->pair->udp->rtp, lane->to[0], NULL);
     spt_datagrams_set (datagrams, i * 2 + 1, lane->pair->udp->rtcp, lane->to[1], NULL);
   }
-  self->datagrams = spt_sender_add (self->sender,
+  self->flow = g_new (Flow, 1);
+  self->flow->media = media_ref (self);
+  self->flow->peer = spt_sender_add (self->sender,
       &(SptSenderClient){.datagrams = datagrams,
           .viewer = self->viewer,
           .closed = on_datagrams_closed,
-          .data = media_ref (self)},
+          .data = self->flow},
       NULL);
 }
 

@@ -147,8 +147,8 @@ spt_publication_pause (SptPublication *self)
   g_clear_pointer (&self->publisher, spt_publisher_unref);
 }
 
-/* An interleaved packet */
-void
+/* An interleaved packet. FALSE when the stream has been given another source meanwhile. */
+gboolean
 spt_publication_packet (SptPublication *self, guint8 channel, const guint8 *packet, gsize size)
 {
   for (guint i = 0; i < self->announced.n; i++) {
@@ -156,6 +156,7 @@ spt_publication_packet (SptPublication *self, guint8 channel, const guint8 *pack
     if (medium->rtp == channel || medium->rtcp == channel)
       push (medium, medium->rtcp == channel, packet, size);
   }
+  return !self->publisher || spt_stream_get_publisher (self->stream) == self->publisher;
 }
 
 void

@@ -17,6 +17,6 @@ char *spt_publication_set_up_udp (SptPublication *self, const char *url, GInetAd
     const int ports[2], guint16 first, guint16 last, SptPublicationAlive alive, gpointer data);
 gboolean spt_publication_record (SptPublication *self, GError **error);
 void spt_publication_pause (SptPublication *self);
-void spt_publication_packet (
+gboolean spt_publication_packet (
     SptPublication *self, guint8 channel, const guint8 *packet, gsize size);
 void spt_publication_free (SptPublication *self);

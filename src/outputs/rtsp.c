@@ -171,6 +171,17 @@ local_address (Session *self, guint *port)
   return g_strndup (name, strcspn (name, " "));
 }
 
+/* (transfer full): "rtsp://[::1]:8554/NAME/": where the tracks' addresses begin */
+static char *
+base_address (Session *self)
+{
+  guint port = 0;
+  g_autofree char *host = local_address (self, &port);
+  gboolean six = strchr (host, ':') != NULL;
+  return g_strdup_printf ("rtsp://%s%s%s:%u/%s/", six ? "[" : "", host, six ? "]" : "", port,
+      spt_stream_get_name (self->stream));
+}
+
 static void
 answer_describe (Session *self)
 {
@@ -179,9 +190,8 @@ answer_describe (Session *self)
   g_autofree char *server = local_address (self, &port);
   const char *name = spt_stream_get_name (self->stream);
   g_autofree char *sdp = caps ? spt_sdp_of_track (name, server, caps) : NULL;
-  gboolean six = strchr (server, ':') != NULL;
-  g_autofree char *headers = g_strdup_printf (
-      "Content-Base: rtsp://%s%s%s:%u/%s/\r\n", six ? "[" : "", server, six ? "]" : "", port, name);
+  g_autofree char *base = base_address (self);
+  g_autofree char *headers = g_strdup_printf ("Content-Base: %s\r\n", base);
   if (sdp)
     spt_rtsp_reply (self->connection, GST_RTSP_STS_OK, headers, "application/sdp", sdp);
   else
@@ -310,13 +320,22 @@ on_waited (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* Is the lease that we have the one this address needs? A SETUP that says no query means the one
- * that was described. */
 static gboolean
 have_track (Session *self, SptStream *stream, const char *query)
 {
-  return track_of (self) && self->stream == stream &&
-         (!*query || g_str_equal (query, self->query)) && spt_track_is_active (track_of (self));
+  return track_of (self) && self->stream == stream && g_str_equal (query, self->query) &&
+         spt_track_is_active (track_of (self));
+}
+
+/* What the address asks for; a SETUP that says nothing means what was described. */
+static const char *
+query_of (Session *self, SptStream *stream, const SptRtspAddress *address, GstRTSPMethod method)
+{
+  if (*address->query)
+    return address->query;
+  if (method == GST_RTSP_SETUP && stream && self->stream == stream)
+    return self->query;
+  return spt_settings_string (self->door->host->settings, "rtsp.default_query");
 }
 
 /* Answers the request when the stream's track is there. */
@@ -327,14 +346,13 @@ with_track (
   g_autoptr (GError) error = NULL;
   SptWant want = {0};
   SptStream *stream = spt_streams_get (self->door->host->streams, address->name, &error);
-  const char *fallback = spt_settings_string (self->door->host->settings, "rtsp.default_query");
-  if (!stream ||
-      !spt_rtsp_address_read_query (*address->query ? address->query : fallback, &want, &error)) {
+  g_autofree char *query = g_strdup (query_of (self, stream, address, method));
+  if (!stream || !spt_rtsp_address_read_query (query, &want, &error)) {
     spt_filters_clear (&want);
     spt_rtsp_reply_error (self->connection, error);
     return;
   }
-  gboolean reuse = have_track (self, stream, address->query);
+  gboolean reuse = have_track (self, stream, query);
   if (!reuse && self->id) {
     reply (self, GST_RTSP_STS_AGGREGATE_OPERATION_NOT_ALLOWED, "a session has one stream");
     spt_filters_clear (&want);
@@ -355,7 +373,7 @@ with_track (
       .remote_addr = (char *)spt_rtsp_connection_remote (self->connection),
       .user_agent = (char *)spt_rtsp_connection_user_agent (self->connection)};
   self->stream = g_object_ref (stream);
-  self->query = g_strdup (address->query);
+  self->query = g_steal_pointer (&query);
   self->asking = g_cancellable_new ();
   self->wait_id = g_timeout_add (WAIT_MS, on_waited, self);
   Ask *ask = g_new (Ask, 1);
@@ -369,14 +387,13 @@ with_track (
 static void
 reply_playing (Session *self, const SptRtspStart *start)
 {
-  guint port = 0;
-  GString *more = g_string_new ("Range: npt=now-\r\n");
-  g_autofree char *server = local_address (self, &port);
-  if (start->known && spt_rtsp_media_has_lane (self->media, 0))
-    g_string_append_printf (more, "RTP-Info: url=rtsp://%s:%u/%s/trackID=0;seq=%u;rtptime=%u\r\n",
-        server, port, spt_stream_get_name (self->stream), start->seqnum, start->timestamp);
-  reply_in_session (self, more->str);
-  g_string_free (more, TRUE);
+  g_autofree char *base = base_address (self);
+  g_autofree char *more =
+      start->known && spt_rtsp_media_has_lane (self->media, 0)
+          ? g_strdup_printf ("Range: npt=now-\r\nRTP-Info: url=%strackID=0;seq=%u;rtptime=%u\r\n",
+                base, start->seqnum, start->timestamp)
+          : g_strdup ("Range: npt=now-\r\n");
+  reply_in_session (self, more);
 }
 
 static void
@@ -621,8 +638,9 @@ on_packet (
     SptRtspConnection *connection, guint8 channel, const guint8 *packet, gsize size, gpointer data)
 {
   Session *self = spt_rtsp_connection_get_data (connection);
-  if (self && self->publication)
-    spt_publication_packet (self->publication, channel, packet, size);
+  if (self && self->publication &&
+      !spt_publication_packet (self->publication, channel, packet, size))
+    spt_rtsp_connection_finish (connection);
 }
 
 static void

@@ -192,6 +192,59 @@ test('two hundred half-open connections, and requests cut in the middle', async 
   healthy.check(`200 half open were closed after ${seconds.toFixed(1)} s (limit 2 s); a joiner's picture after ${joined.toFixed(0)} ms`);
 });
 
+test('requests behind one another on a cold stream are answered in their order, each once', async t => {
+  const server = await startSpotter(t, {streams: {cold: 'test:climber', bars: 'test:smpte'}});
+  const [one, two] = [new RtspClient(t, server.rtspPort), new RtspClient(t, server.rtspPort)];
+  const ask = (client, ...urls) => Promise.all(urls.map(url => client.request('DESCRIBE', `${server.rtsp}/${url}`)));
+  const answers = await Promise.all([ask(one, 'cold', 'bars', 'nope', 'cold?video=mjpeg'), ask(two, 'cold?video=h264', 'cold', 'bars?audio')]);
+  assert.deepEqual(answers.map(list => list.map(answer => answer.status)), [[200, 200, 404, 200], [200, 200, 200]]);
+  assert.match(answers[0][3].body, /JPEG/);
+  assert.match(answers[1][2].body, /m=audio/);
+  assert.equal(Object.keys(await server.json('/api/streams')).length, 2);
+  one.close();
+  two.close();
+  await waitFor('nobody', async () => Object.values(await server.json('/api/streams')).every(stream => !stream.consumers.length));
+});
+
+test('PAUSE and PLAY at once, over TCP and UDP; another codec on the same connection', async t => {
+  const {server, url} = await scene(t, {healthy: false});
+  for (const udp of [false, true]) {
+    const client = new RtspClient(t, server.rtspPort);
+    await client.play(url, {udp});
+    for (let i = 0; i < 20; i++) {
+      const answers = await Promise.all(['PAUSE', 'PLAY', 'PAUSE', 'PLAY'].map(method => client.request(method, url)));
+      assert.deepEqual(answers.map(answer => answer.status), [200, 200, 200, 200]);
+    }
+    client.lanes[0].marks = 0;
+    await waitFor('pictures', () => client.lanes[0].marks > 10);
+    assert.equal((await client.request('TEARDOWN', url)).status, 200);
+    client.session = null;
+    assert.equal((await client.play(`${url}?video=mjpeg`, {udp})).status, 200);
+    client.lanes[0].marks = 0;
+    await waitFor('JPEG pictures', () => client.lanes[0].marks > 10);
+    client.close();
+  }
+});
+
+test('SIGTERM in the middle of a storm of connections ends the server', async t => {
+  const {server, url} = await scene(t, {healthy: false});
+  const players = Array.from({length: 10}, () => new RtspClient(t, server.rtspPort));
+  await Promise.all(players.map((client, i) => client.play(url, {udp: i % 2 === 0})));
+  let storm = true;
+  const connectAgain = () => {
+    const socket = connect({port: server.rtspPort, host: '127.0.0.1'});
+    socket.on('error', () => {});
+    socket.on('close', () => storm && setImmediate(connectAgain));
+    socket.write('OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n', () => socket.destroy());
+  };
+  Array.from({length: 20}, connectAgain);
+  const {code, ms} = await server.stop();
+  storm = false;
+  assert.equal(code, 0);
+  figure(t, `ended after ${ms} ms`);
+  await Promise.all(players.map(client => client.done));
+});
+
 test('the limits of connections and requests answer or close', async t => {
   const {server, url} = await scene(t, {healthy: false, options: {'rtsp.max_connections_per_address': '5'}});
   const five = Array.from({length: 5}, () => new RtspClient(t, server.rtspPort));
