@@ -28,6 +28,12 @@ typedef struct {
   guint8 channel;
 } Batch;
 
+/* A receiver's buffer holds some 90 packets by default (212,992 bytes with the kernel's own): a
+ * joiner's group of pictures, or a large keyframe, goes out in portions that it has time to take
+ * in. 256 Mbit/s at most. */
+#define PORTION (64 * 1024)
+#define PORTION_US 2000
+
 /* 1 when the kernel or a driver has refused to cut; atomic */
 static int cannot_segment;
 
@@ -149,9 +155,11 @@ fits (const Batch *batch, const SptRtpPacket *packet)
 static gboolean
 send_batch (SptDatagrams *self, Batch *batch, gsize *at)
 {
-  guint sent = flush (self, batch);
+  guint sent = batch->bytes <= self->budget ? flush (self, batch) : 0;
   gboolean all = sent == batch->n;
-  if (!all)
+  if (all)
+    self->budget -= batch->bytes;
+  else
     *at = batch->offsets[sent];
   batch->n = 0;
   batch->bytes = 0;
@@ -163,9 +171,10 @@ send_batch (SptDatagrams *self, Batch *batch, gsize *at)
  * @unit: framed packets (core/rtp.h)
  * @at: (inout): where in the unit to go on; 0 at first
  *
- * Sends what belongs to the viewer's channels. Never blocks. Any thread, one at a time.
+ * Sends what belongs to the viewer's channels, PORTION bytes in PORTION_US at most. Never blocks.
+ * Any thread, one at a time.
  *
- * Returns: FALSE when the socket's buffer is full: the rest begins at @at
+ * Returns: FALSE when that, or the socket's buffer, is used up: the rest begins at @at
  */
 gboolean
 spt_datagrams_send (SptDatagrams *self, const guint8 *unit, gsize size, gsize *at)
@@ -173,6 +182,11 @@ spt_datagrams_send (SptDatagrams *self, const guint8 *unit, gsize size, gsize *a
   Batch batch = {0};
   SptRtpPacket packet;
   gsize next = *at, begin = next;
+  gint64 now = g_get_monotonic_time ();
+  if (now - self->refilled >= PORTION_US) {
+    self->refilled = now;
+    self->budget = PORTION;
+  }
   while (spt_rtp_next (unit, size, &next, &packet)) {
     if (packet.channel < SPT_DATAGRAM_CHANNELS && self->channels[packet.channel].socket) {
       if (!fits (&batch, &packet) && !send_batch (self, &batch, at))

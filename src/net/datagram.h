@@ -15,7 +15,9 @@ typedef struct {
     struct sockaddr_storage to;
     socklen_t length;
   } channels[SPT_DATAGRAM_CHANNELS];
-  gboolean whole; /* the way there takes no larger parts than one packet */
+  gsize budget;    /* bytes that may still be sent now; see spt_datagrams_send() */
+  gint64 refilled; /* monotonic µs */
+  gboolean whole;  /* the way there takes no larger parts than one packet */
 } SptDatagrams;
 
 SptDatagrams *spt_datagrams_new (void);

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "pipeline.h"
 #include "viewer.h"
 
 #define SEND_BUFFER (512 * 1024)
@@ -30,7 +31,11 @@
 /* Memories of one unit that are written by one call: head, payload, tail; streamheaders. */
 #define SEGMENTS_MAX 8
 #define TICK_MS 1000
-/* How soon a full datagram socket is tried again. */
+/* Units older than OLD are a joiner's start, which his decoder has to keep up with: over UDP one of
+ * them in CATCH_UP_US, some eight times as fast as they were made. */
+#define OLD (150 * GST_MSECOND)
+#define CATCH_UP_US 4000
+/* How soon datagrams that wait are tried again. */
 #define FULL_MS 2
 
 GST_DEBUG_CATEGORY_STATIC (spotter_sender);
@@ -67,6 +72,7 @@ struct _SptSenderPeer {
   gsize sent;                          /* bytes of the segments already written */
   GstClockTime first_pts;
   gint64 rewrite_state;
+  gboolean old;    /* the unit loaded is from before the viewer came */
   gint64 progress; /* monotonic µs of the last byte taken */
   gboolean blocked;
   gboolean seen; /* by epoll */
@@ -96,7 +102,7 @@ struct _SptSender {
   /* writer thread */
   GPtrArray *peers;
   guint turn;    /* where serve_all() begins: nobody is always the last */
-  gboolean full; /* a datagram socket's buffer was: try again soon */
+  gboolean full; /* datagrams wait: go on soon */
 };
 
 G_DEFINE_FINAL_TYPE_WITH_CODE (SptSender, spt_sender, G_TYPE_OBJECT,
@@ -208,6 +214,7 @@ load_unit (SptSenderPeer *peer, GstSample *unit)
   if (peer->config.duration && GST_CLOCK_TIME_IS_VALID (pts) && pts > peer->first_pts &&
       pts - peer->first_pts >= peer->config.duration)
     return FALSE;
+  peer->old = GST_CLOCK_TIME_IS_VALID (pts) && pts + OLD < spt_clock_now ();
   if (peer->config.filter) {
     buffer = filtered = peer->config.filter (buffer, peer->config.data);
     if (!buffer)
@@ -288,11 +295,26 @@ write_segments (SptSenderPeer *peer)
   }
 }
 
-/* What a full socket buffer does not take is sent when it has room: viewers share sockets, and a
- * picture may be larger than the buffer. */
+/* FALSE: the unit that is loaded has still to wait. */
+static gboolean
+may_go (SptSenderPeer *peer)
+{
+  gint64 now = g_get_monotonic_time ();
+  if (!peer->old || peer->sent || now - peer->progress >= CATCH_UP_US)
+    return TRUE;
+  peer->sender->full = TRUE;
+  return FALSE;
+}
+
+/* What does not go out now, because it is enough at once or the socket's buffer is full, goes out
+ * soon: viewers share sockets, and a picture may be larger than the buffer. */
 static FlushResult
 send_datagrams (SptSenderPeer *peer)
 {
+  if (!peer->n_segments)
+    return FLUSH_IDLE;
+  if (!may_go (peer))
+    return FLUSH_BLOCKED;
   for (guint i = 0; i < peer->n_segments; i++) {
     const Segment *segment = &peer->segments[i];
     if (!spt_datagrams_send (peer->config.datagrams, segment->data, segment->size, &peer->sent)) {

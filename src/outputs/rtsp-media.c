@@ -363,7 +363,7 @@ typedef struct {
   SptRtspStart *start;
 } Priming;
 
-/* TCP viewers begin with the cached group at once; under the track's lock. */
+/* Viewers begin with the cached group at once; under the track's lock. */
 static void
 prime (SptViewer *viewer, GList *units, gpointer data)
 {
@@ -371,9 +371,8 @@ prime (SptViewer *viewer, GList *units, gpointer data)
   SptRtspMedia *self = priming->media;
   SptRtspStart *start = priming->start;
   gint64 now = g_get_monotonic_time ();
-  /* A group at once would overrun a UDP receiver: it waits for the next keyframe. So does who plays
-   * and pauses all the time: the group is copied. */
-  if (self->lower != GST_RTSP_LOWER_TRANS_TCP || now - self->primed < PRIME_INTERVAL_US)
+  /* Who plays and pauses all the time waits for the next keyframe: the group is copied. */
+  if (now - self->primed < PRIME_INTERVAL_US)
     return;
   self->primed = now;
   GstSample *first = spt_rtp_prime_now (viewer, units);

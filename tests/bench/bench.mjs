@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Measures and prints tables. All ratios are within one run; CPU is summed from schedstat.
-//   node tests/bench/bench.mjs [cost|join|latency|idle]…
+//   node tests/bench/bench.mjs [cost|join|latency|idle|rtsp|rtsp-join|rtsp-stall]…
 
 import {request} from 'node:http';
 import {join} from 'node:path';
 import {countThreads, cpuNs, rssKiB, start, startCamera, startSpotter, waitFor} from '../lib/lib.mjs';
+import {RtspClient} from '../lib/rtsp.mjs';
 
 const BUILD = process.env.SPOTTER_BUILD ?? 'build';
 const VIEWERS = [1, 20, 100, 200];
@@ -31,10 +32,10 @@ function table(title, head, rows) {
   rows.forEach(row => console.log(line(row)));
 }
 
-/** CPU of `pid` in percent of one core, and the bytes that each viewer got in a second. */
-async function load(t, pid, port, path, viewers) {
+/** CPU of `pid` in percent of one core while `viewers` read, and the bytes that each got in a second. */
+async function load(t, pid, viewers, reader) {
   return scope(async inner => {
-    const sink = start(inner, join(BUILD, 'tests/sink'), [String(port), String(viewers), path]);
+    const sink = reader(inner, viewers);
     const bytes = () => Number(sink.lines.at(-1)?.split(' ')[1] ?? 0);
     await waitFor('bytes', () => bytes() > viewers * 10000);
     await after(2000);
@@ -46,6 +47,11 @@ async function load(t, pid, port, path, viewers) {
   });
 }
 
+const http = (port, path) => (t, viewers) =>
+  start(t, join(BUILD, 'tests/sink'), [String(port), String(viewers), path]);
+const rtsp = (transport, port, name) => (t, viewers) =>
+  start(t, join(BUILD, 'tests/rtsp-sink'), [transport, String(port), String(viewers), name]);
+
 async function cost(kind, fps) {
   const rows = [];
   const measured = [];
@@ -53,14 +59,14 @@ async function cost(kind, fps) {
     const camera = await startCamera(t, ['--kbps', '4000', '--size', '1280x720', '--no-audio', '--gop', '2']);
     const server = await startSpotter(t, {streams: {cam: camera.url}});
     for (const viewers of VIEWERS)
-      measured.push(await load(t, server.pid, server.port, `/stream.${kind}?src=cam`, viewers));
+      measured.push(await load(t, server.pid, viewers, http(server.port, `/stream.${kind}?src=cam`)));
   });
   for (const [i, viewers] of VIEWERS.entries()) {
     const limit = await scope(async t => {
       const size = Math.round(measured[i].rate / fps);
       const writer = start(t, join(BUILD, 'tests/limit'), [String(size), String(fps)]);
       const [, port] = await writer.line(/ready (\d+)/);
-      return load(t, writer.child.pid, Number(port), '/', viewers);
+      return load(t, writer.child.pid, viewers, http(port, '/'));
     });
     const own = measured[i];
     const slope = (later, first) => (later - first) / (viewers - 1);
@@ -74,6 +80,117 @@ async function cost(kind, fps) {
   }
   table(`${kind}: CPU in % of one core, against the limit program`,
     ['viewers', 'spotter', 'limit', 'per added', 'limit', 'ratio', 'RSS MiB', 'KiB/viewer', 'threads', 'Mbit/s each'], rows);
+}
+
+/** The program that does no more than send the same bytes; for UDP to sockets that nobody asked for. */
+async function rtspLimit(t, transport, size, viewers) {
+  if (transport === 'tcp') {
+    const writer = start(t, join(BUILD, 'tests/limit'), [String(size), '30']);
+    const [, port] = await writer.line(/ready (\d+)/);
+    return load(t, writer.child.pid, viewers, http(port, '/'));
+  }
+  const sink = start(t, join(BUILD, 'tests/rtsp-sink'), ['bare', '0', String(viewers), '-']);
+  const [, ports] = await sink.line(/ports (.*)/);
+  const writer = start(t, join(BUILD, 'tests/udp-limit'), [String(size), '30', ...ports.trim().split(' ')]);
+  return load(t, writer.child.pid, viewers, () => sink);
+}
+
+/** RTSP viewers: Spotter, gst-rtsp-server as it comes, and the limit programs. */
+async function rtspCost(transport) {
+  const counts = [1, 20, 100];
+  const measured = {spotter: [], gst: [], limit: []};
+  await scope(async t => {
+    const camera = await startCamera(t, ['--kbps', '4000', '--size', '1280x720', '--no-audio', '--gop', '2']);
+    const server = await startSpotter(t, {streams: {camera: camera.url}});
+    const relay = await startCamera(t, ['--relay', camera.url]);
+    for (const viewers of counts) {
+      measured.spotter.push(await load(t, server.pid, viewers, rtsp(transport, server.rtspPort, 'camera')));
+      measured.gst.push(await load(t, relay.child.pid, viewers, rtsp(transport, relay.port, 'camera')));
+    }
+  });
+  for (const [i, viewers] of counts.entries())
+    measured.limit.push(await scope(t => rtspLimit(t, transport, Math.round(measured.spotter[i].rate / 30), viewers)));
+  const added = (who, i) => i ? (measured[who][i].cpu - measured[who][0].cpu) / (counts[i] - 1) : NaN;
+  const show = (value, digits) => Number.isNaN(value) ? '' : value.toFixed(digits);
+  table(`RTSP over ${transport.toUpperCase()}: CPU in % of one core; per added viewer, against the limit program`,
+    ['viewers', 'spotter', 'gst-rtsp-server', 'limit', 'spotter +', 'gst +', 'limit +', 'ratio', 'gst ratio', 'RSS MiB', 'threads', 'gst threads', 'Mbit/s each'],
+    counts.map((viewers, i) => [viewers, ...['spotter', 'gst', 'limit'].map(who => measured[who][i].cpu.toFixed(2)),
+      ...['spotter', 'gst', 'limit'].map(who => show(added(who, i), 4)), show(added('spotter', i) / added('limit', i), 2),
+      show(added('gst', i) / added('limit', i), 2), (measured.spotter[i].rss / 1024).toFixed(1), measured.spotter[i].threads,
+      measured.gst[i].threads, (measured.spotter[i].rate * 8 / 1e6).toFixed(2)]));
+}
+
+/** Does this H.264 packet hold a parameter set or the beginning of an IDR slice? */
+function startsKeyframe(data) {
+  const type = data[12] & 31;
+  if (type !== 24)
+    return type === 7 || type === 5 || (type === 28 && (data[13] & 0x9f) === 0x85);
+  for (let at = 13; at + 2 < data.length; at += 2 + data.readUInt16BE(at))
+    if ([5, 7].includes(data[at + 2] & 31))
+      return true;
+  return false;
+}
+
+/** ms from the connection to the first packet that ends a picture after a keyframe has begun. */
+async function rtspFirst(port, url, udp) {
+  return scope(async t => {
+    const client = new RtspClient(t, port);
+    let keyframe = false, resolve;
+    const done = new Promise(r => { resolve = r; });
+    const began = performance.now();
+    client.lanes[0].onpacket = data => {
+      keyframe ||= startsKeyframe(data);
+      if (keyframe && data[1] >> 7)
+        resolve(performance.now() - began);
+    };
+    const {status} = await client.play(url, {udp});
+    return status === 200 ? done : NaN;
+  });
+}
+
+async function rtspJoiners() {
+  const rows = [];
+  await scope(async t => {
+    const camera = await startCamera(t, ['--kbps', '4000', '--size', '1280x720', '--gop', '4']);
+    const relay = await startCamera(t, ['--relay', camera.url]);
+    const server = await startSpotter(t, {streams: {cam: camera.url, own: 'test:climber'}});
+    for (const [name, port, url] of [['passthrough, GOP 4 s', server.rtspPort, `${server.rtsp}/cam`],
+      ['our own encoder', server.rtspPort, `${server.rtsp}/own`], ['gst-rtsp-server, GOP 4 s', Number(relay.port), relay.url]])
+      for (const udp of [false, true]) {
+        const cold = await rtspFirst(port, url, udp);
+        const keep = new RtspClient(t, port);
+        await keep.play(url);
+        const warm = [];
+        for (let i = 0; i < 30; i++) {
+          await after(Math.random() * 400);
+          warm.push(await rtspFirst(port, url, udp));
+        }
+        keep.close();
+        rows.push([`${name}, ${udp ? 'UDP' : 'TCP'}`, percentile(warm, 0.5).toFixed(0), percentile(warm, 0.95).toFixed(0), cold.toFixed(0)]);
+      }
+  });
+  table('RTSP: first decodable frame of 30 joiners, ms, from the connect', ['what', 'p50', 'p95', 'cold'], rows);
+}
+
+/** A lone TCP reader stands still for half a minute: what does the next viewer get? */
+async function rtspStalled() {
+  const rows = [];
+  await scope(async t => {
+    const camera = await startCamera(t, ['--kbps', '4000', '--size', '1280x720', '--no-audio', '--gop', '1']);
+    const relay = await startCamera(t, ['--relay', camera.url]);
+    const server = await startSpotter(t, {streams: {cam: camera.url}});
+    for (const [name, port, url] of [['Spotter', server.rtspPort, `${server.rtsp}/cam`], ['gst-rtsp-server', Number(relay.port), relay.url]]) {
+      const lone = new RtspClient(t, port);
+      await lone.play(url);
+      lone.socket.pause();
+      await after(30000); // until the buffers on the way are full
+      const next = new RtspClient(t, port);
+      await Promise.race([next.play(url), after(5000)]);
+      await after(5000);
+      rows.push([name, (next.lanes[0].bytes * 8 / 5e6).toFixed(2), next.lanes[0].packets ? next.lanes[0].longestGap.toFixed(0) : 'nothing came']);
+    }
+  });
+  table('RTSP: a viewer beside a lone reader that stands still, in its first five seconds', ['server', 'Mbit/s', 'longest gap ms'], rows);
 }
 
 /** Resolves with ms until the first whole picture that can be decoded is here. */
@@ -189,17 +306,33 @@ async function mp4Client(server) {
   return arrived;
 }
 
+/** Access units by their last bytes, as an RTSP viewer gets them. */
+async function rtspClient(t, server) {
+  const arrived = [];
+  const client = new RtspClient(t, server.rtspPort);
+  client.lanes[0].onpacket = data => {
+    if (data[1] >> 7)
+      arrived.push([data.subarray(-16).toString('hex'), process.hrtime.bigint()]);
+  };
+  await client.play(`${server.rtsp}/cam`);
+  await after(11000);
+  client.close();
+  return arrived;
+}
+
 /** From the encoder in the camera's process to a client; the camera's own pacing is in both rows. */
 async function latency() {
   await scope(async t => {
     const camera = await startCamera(t, ['--kbps', '4000', '--size', '1280x720', '--no-audio', '--trace']);
     const server = await startSpotter(t, {streams: {cam: camera.url}});
-    const [bare, mp4] = await Promise.all([bareReceiver(t, camera), mp4Client(server)]);
+    const [bare, mp4, over] = await Promise.all([bareReceiver(t, camera), mp4Client(server), rtspClient(t, server)]);
     const sent = traced(camera);
     const at = (values, p) => percentile(values, p);
-    const rows = [['bare RTSP receiver', delays(bare, sent)], ['Spotter, MP4 client', delays(mp4, sent)]];
+    const rows = [['bare RTSP receiver', delays(bare, sent)], ['Spotter, MP4 client', delays(mp4, sent)],
+      ['Spotter, RTSP client', delays(over, sent)]];
     const cells = rows.map(([name, ms]) => [name, ms.length, ...[0.5, 0.95, 0.99].map(p => at(ms, p).toFixed(1))]);
-    cells.push(['added', '', ...[0.5, 0.95, 0.99].map(p => (at(rows[1][1], p) - at(rows[0][1], p)).toFixed(1))]);
+    for (const [i, name] of [[1, 'MP4'], [2, 'RTSP']])
+      cells.push([`added, ${name}`, '', ...[0.5, 0.95, 0.99].map(p => (at(rows[i][1], p) - at(rows[0][1], p)).toFixed(1))]);
     table('latency, H.264 passthrough, ms (one frame is 33.3)', ['path', 'frames', 'p50', 'p95', 'p99'], cells);
   });
 }
@@ -226,6 +359,11 @@ const all = {
   async cost() {
     await cost('mp4', 30);
     await cost('mjpeg', 30);
+  },
+  'rtsp-stall': rtspStalled, 'rtsp-join': rtspJoiners,
+  async rtsp() {
+    await rtspCost('tcp');
+    await rtspCost('udp');
   },
 };
 const wanted = process.argv.slice(2);

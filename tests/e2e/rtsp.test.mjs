@@ -157,6 +157,30 @@ test('the protocol, word by word', async t => {
   assert.equal(picture.lanes[0].packets, 0);
 });
 
+test('a joiner begins with the cached group at once, whatever the distance of keyframes, and loses nothing', async t => {
+  const camera = await startCamera(t, ['--no-audio', '--kbps', '4000', '--size', '1280x720', '--gop', '8']);
+  const server = await startSpotter(t, {streams: {cam: camera.url}});
+  const keep = new RtspClient(t, server.rtspPort);
+  await keep.play(`${server.rtsp}/cam`);
+  await waitFor('three seconds', () => keep.lanes[0].marks > 90);
+  for (const udp of [false, true]) {
+    const client = new RtspClient(t, server.rtspPort);
+    const [lane] = client.lanes;
+    let first, info;
+    lane.onpacket = data => { first ??= data; };
+    await client.play(`${server.rtsp}/cam`, {udp});
+    info = /seq=(\d+);rtptime=(\d+)/.exec(client.playing.header('rtp-info'));
+    await waitFor('the group and some more', () => lane.marks > 130);
+    assert.equal(lane.lost, 0, udp ? 'UDP' : 'TCP');
+    assert.equal(first[12] & 31, 24, 'parameter sets come first');
+    assert.equal(first.readUInt16BE(2), Number(info[1]));
+    assert.equal(first.readUInt32BE(4), Number(info[2]));
+    // what it plays is live: both are at the same picture
+    assert.ok(Math.abs((lane.timestamp - keep.lanes[0].timestamp) | 0) < 90000);
+    client.close();
+  }
+});
+
 test('unknown keys of the query make nothing new', async t => {
   const server = await startSpotter(t, {streams: {bars: 'test:smpte'}});
   const clients = Array.from({length: 5}, () => new RtspClient(t, server.rtspPort));

@@ -4,13 +4,16 @@
  *
  *   rtsp-camera [--port N] [--gop SECONDS] [--kbps N] [--size WxH] [--codec h264|h265] [--no-audio]
  *
+ * --relay URL serves what another server gives, as gst-rtsp-server does it: a peer to measure
+ * against.
+ *
  * --trace prints "frame HEX NS" as each access unit leaves the encoder: its last bytes, monotonic
  * time. */
 #include <gst/rtsp-server/rtsp-server.h>
 #include <stdio.h>
 
 static int port, gop = 1, kbps = 2000;
-static char *size, *codec;
+static char *size, *codec, *relay;
 static gboolean no_audio, trace;
 
 static void
@@ -59,6 +62,11 @@ static char *
 launch (void)
 {
   int width = 640, height = 360;
+  if (relay)
+    return g_strdup_printf ("( rtspsrc location=%s protocols=tcp latency=0 ! rtph264depay ! "
+                            "h264parse config-interval=-1 ! "
+                            "rtph264pay name=pay0 pt=96 aggregate-mode=zero-latency )",
+        relay);
   if (size)
     sscanf (size, "%dx%d", &width, &height);
   gboolean hevc = g_strcmp0 (codec, "h265") == 0;
@@ -89,6 +97,7 @@ main (int argc, char **argv)
       {"kbps", 0, 0, G_OPTION_ARG_INT, &kbps, NULL, NULL},
       {"size", 0, 0, G_OPTION_ARG_STRING, &size, NULL, NULL},
       {"codec", 0, 0, G_OPTION_ARG_STRING, &codec, NULL, NULL},
+      {"relay", 0, 0, G_OPTION_ARG_STRING, &relay, NULL, NULL},
       {"trace", 0, 0, G_OPTION_ARG_NONE, &trace, NULL, NULL},
       {"no-audio", 0, 0, G_OPTION_ARG_NONE, &no_audio, NULL, NULL},
       {NULL},
