@@ -10,73 +10,27 @@
  * kernel holds at most SEND_BUFFER; a socket that takes nothing for stall_ms is reset. */
 #include "config.h"
 
-#include "sender.h"
+#include "sender-private.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "error.h"
-#include "pipeline.h"
 #include "viewer.h"
 
 #define SEND_BUFFER (512 * 1024)
 #define EVENTS_MAX 128
-/* Memories of one unit that are written by one call: head, payload, tail; streamheaders. */
-#define SEGMENTS_MAX 8
 #define TICK_MS 1000
-/* Units older than OLD are a joiner's start, which his decoder has to keep up with: over UDP one of
- * them in CATCH_UP_US, some eight times as fast as they were made. */
-#define OLD (150 * GST_MSECOND)
-#define CATCH_UP_US 4000
 /* How soon datagrams that wait are tried again. */
 #define FULL_MS 2
 
 GST_DEBUG_CATEGORY_STATIC (spotter_sender);
 #define GST_CAT_DEFAULT spotter_sender
-
-typedef struct {
-  const guint8 *data;
-  gsize size;
-  GstMemory *memory; /* (nullable) */
-  GstMapInfo map;
-  GBytes *bytes; /* (nullable): an answer, not a unit */
-} Segment;
-
-struct _SptSenderPeer {
-  gatomicrefcount refs; /* commands on their way have one each */
-
-  /* set before the thread sees it */
-  SptSender *sender;
-  SptSenderClient config;
-  int fd; /* -1: datagrams */
-  GError *reason;
-
-  /* writer thread */
-  SptViewer *viewer;
-  GQueue control; /* of GBytes, sent before the next unit */
-  gsize control_bytes;
-  gboolean finish; /* close when all that is queued is written */
-  gboolean last;   /* close when what is loaded is written */
-  gboolean closed;
-  GstCaps *caps;
-  Segment segments[SEGMENTS_MAX];
-  guint n_segments;
-  guint8 scratch[SPT_SENDER_HEAD_MAX]; /* the rewritten first memory of the unit */
-  gsize sent;                          /* bytes of the segments already written */
-  GstClockTime first_pts;
-  gint64 rewrite_state;
-  gboolean old;    /* the unit loaded is from before the viewer came */
-  gint64 progress; /* monotonic µs of the last byte taken */
-  gboolean blocked;
-  gboolean seen; /* by epoll */
-};
 
 typedef enum { COMMAND_ADD, COMMAND_WRITE, COMMAND_FEED, COMMAND_FINISH, COMMAND_REMOVE } Order;
 
@@ -85,25 +39,6 @@ typedef struct {
   Order order;
   gpointer argument; /* GBytes, SptViewer; owned */
 } Command;
-
-struct _SptSender {
-  GObject parent;
-
-  /* construct-only */
-  guint stall_ms;
-  GThread *thread;
-  int epoll, event;
-  GAsyncQueue *commands; /* of Command */
-  GMainContext *context;
-
-  /* atomic */
-  int woken, stopping, count;
-
-  /* writer thread */
-  GPtrArray *peers;
-  guint turn;    /* where serve_all() begins: nobody is always the last */
-  gboolean full; /* datagrams wait: go on soon */
-};
 
 G_DEFINE_FINAL_TYPE_WITH_CODE (SptSender, spt_sender, G_TYPE_OBJECT,
     GST_DEBUG_CATEGORY_INIT (spotter_sender, "spotter-sender", 0, "writer of sockets"))
@@ -122,229 +57,6 @@ static void
 on_viewer (SptViewer *viewer, gpointer data)
 {
   wake (data);
-}
-
-/* ---- one socket --------------------------------------------------------------------------- */
-
-static void
-release_segments (SptSenderPeer *peer)
-{
-  for (guint i = 0; i < peer->n_segments; i++) {
-    Segment *segment = &peer->segments[i];
-    if (segment->memory) {
-      gst_memory_unmap (segment->memory, &segment->map);
-      gst_memory_unref (segment->memory);
-    }
-    g_clear_pointer (&segment->bytes, g_bytes_unref);
-  }
-  peer->n_segments = 0;
-  peer->sent = 0;
-}
-
-static void
-add_memories (SptSenderPeer *peer, GstBuffer *buffer)
-{
-  for (guint i = 0; i < gst_buffer_n_memory (buffer) && peer->n_segments < SEGMENTS_MAX; i++) {
-    Segment *segment = &peer->segments[peer->n_segments];
-    GstMemory *memory = gst_buffer_peek_memory (buffer, i);
-    if (!gst_memory_map (memory, &segment->map, GST_MAP_READ))
-      continue;
-    segment->memory = gst_memory_ref (memory);
-    segment->data = segment->map.data;
-    segment->size = segment->map.size;
-    peer->n_segments++;
-  }
-}
-
-static void
-add_control (SptSenderPeer *peer)
-{
-  GBytes *bytes = g_queue_pop_head (&peer->control);
-  Segment *segment = &peer->segments[peer->n_segments++];
-  *segment = (Segment){.bytes = bytes};
-  segment->data = g_bytes_get_data (bytes, &segment->size);
-  peer->control_bytes -= segment->size;
-}
-
-static void
-add_streamheader (SptSenderPeer *peer, GstCaps *caps)
-{
-  const GValue *value = gst_structure_get_value (gst_caps_get_structure (caps, 0), "streamheader");
-  if (!value)
-    return;
-  if (GST_VALUE_HOLDS_BUFFER (value))
-    add_memories (peer, gst_value_get_buffer (value));
-  for (guint i = 0; GST_VALUE_HOLDS_ARRAY (value) && i < gst_value_array_get_size (value) &&
-                    peer->n_segments < SEGMENTS_MAX - 3;
-       i++)
-    add_memories (peer, gst_value_get_buffer (gst_value_array_get_value (value, i)));
-}
-
-/* "avc1.64001F,mp4a.40.2" and "avc1.4D0028,mp4a.40.2" are the same codecs. */
-static gboolean
-same_codecs (GstCaps *a, GstCaps *b)
-{
-  const char *x = gst_structure_get_string (gst_caps_get_structure (a, 0), "codecs");
-  const char *y = gst_structure_get_string (gst_caps_get_structure (b, 0), "codecs");
-  if (!x || !y)
-    return TRUE;
-  g_auto (GStrv) xs = g_strsplit (x, ",", 4), ys = g_strsplit (y, ",", 4);
-  guint i = 0;
-  while (xs[i] && ys[i] && strncmp (xs[i], ys[i], 4) == 0)
-    i++;
-  return !xs[i] && !ys[i];
-}
-
-/* Makes the unit the one being written; FALSE when the session ends here instead. */
-static gboolean
-load_unit (SptSenderPeer *peer, GstSample *unit)
-{
-  GstBuffer *buffer = gst_sample_get_buffer (unit);
-  GstCaps *caps = gst_sample_get_caps (unit);
-  GstClockTime pts = GST_BUFFER_PTS (buffer);
-  g_autoptr (GstBuffer) filtered = NULL;
-  if (!peer->caps)
-    add_streamheader (peer, caps);
-  else if (peer->caps != caps && !same_codecs (peer->caps, caps))
-    return FALSE;
-  if (peer->caps != caps)
-    gst_caps_replace (&peer->caps, caps);
-  if (peer->first_pts == GST_CLOCK_TIME_NONE)
-    peer->first_pts = pts;
-  if (peer->config.duration && GST_CLOCK_TIME_IS_VALID (pts) && pts > peer->first_pts &&
-      pts - peer->first_pts >= peer->config.duration)
-    return FALSE;
-  peer->old = GST_CLOCK_TIME_IS_VALID (pts) && pts + OLD < spt_clock_now ();
-  if (peer->config.filter) {
-    buffer = filtered = peer->config.filter (buffer, peer->config.data);
-    if (!buffer)
-      return TRUE;
-  }
-  guint first = peer->n_segments;
-  add_memories (peer, buffer);
-  Segment *segment = &peer->segments[first];
-  if (peer->config.rewrite && peer->n_segments > first && segment->size <= SPT_SENDER_HEAD_MAX) {
-    memcpy (peer->scratch, segment->data, segment->size);
-    peer->config.rewrite (peer->scratch, segment->size, caps, &peer->rewrite_state);
-    segment->data = peer->scratch;
-  }
-  return TRUE;
-}
-
-typedef enum { LOAD_SOMETHING, LOAD_NOTHING, LOAD_END } LoadResult;
-
-/* Answers first, then one unit with them, so that both leave by one call. */
-static LoadResult
-load (SptSenderPeer *peer)
-{
-  while (peer->control.length && peer->n_segments < SEGMENTS_MAX / 2)
-    add_control (peer);
-  g_autoptr (GstSample) unit =
-      peer->viewer && !peer->last ? spt_viewer_pop (peer->viewer, NULL) : NULL;
-  if (unit && load_unit (peer, unit))
-    return LOAD_SOMETHING;
-  peer->last |= unit != NULL;
-  if (peer->n_segments)
-    return LOAD_SOMETHING;
-  if (peer->last)
-    return LOAD_END;
-  if (peer->finish || (peer->viewer && spt_viewer_ended (peer->viewer, NULL)))
-    return LOAD_END;
-  return LOAD_NOTHING;
-}
-
-static int
-fill_iov (SptSenderPeer *peer, struct iovec *iov)
-{
-  gsize skip = peer->sent;
-  int n = 0;
-  for (guint i = 0; i < peer->n_segments; i++) {
-    const Segment *segment = &peer->segments[i];
-    if (skip >= segment->size) {
-      skip -= segment->size;
-      continue;
-    }
-    iov[n].iov_base = (void *)(segment->data + skip);
-    iov[n++].iov_len = segment->size - skip;
-    skip = 0;
-  }
-  return n;
-}
-
-typedef enum { FLUSH_IDLE, FLUSH_BLOCKED, FLUSH_CLOSE } FlushResult;
-
-/* Writes what there is of the current unit. */
-static FlushResult
-write_segments (SptSenderPeer *peer)
-{
-  for (;;) {
-    struct iovec iov[SEGMENTS_MAX];
-    int n = fill_iov (peer, iov);
-    if (!n) {
-      release_segments (peer);
-      return FLUSH_IDLE;
-    }
-    struct msghdr message = {.msg_iov = iov, .msg_iovlen = (gsize)n};
-    ssize_t written = sendmsg (peer->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (written < 0 && errno == EINTR)
-      continue;
-    if (written < 0)
-      return errno == EAGAIN || errno == EWOULDBLOCK ? FLUSH_BLOCKED : FLUSH_CLOSE;
-    peer->progress = g_get_monotonic_time ();
-    peer->sent += (gsize)written;
-  }
-}
-
-/* FALSE: the unit that is loaded has still to wait. */
-static gboolean
-may_go (SptSenderPeer *peer)
-{
-  gint64 now = g_get_monotonic_time ();
-  if (!peer->old || peer->sent || now - peer->progress >= CATCH_UP_US)
-    return TRUE;
-  peer->sender->full = TRUE;
-  return FALSE;
-}
-
-/* What does not go out now, because it is enough at once or the socket's buffer is full, goes out
- * soon: viewers share sockets, and a picture may be larger than the buffer. */
-static FlushResult
-send_datagrams (SptSenderPeer *peer)
-{
-  if (!peer->n_segments)
-    return FLUSH_IDLE;
-  if (!may_go (peer))
-    return FLUSH_BLOCKED;
-  for (guint i = 0; i < peer->n_segments; i++) {
-    const Segment *segment = &peer->segments[i];
-    if (!spt_datagrams_send (peer->config.datagrams, segment->data, segment->size, &peer->sent)) {
-      peer->sender->full = TRUE;
-      return FLUSH_BLOCKED;
-    }
-    peer->sent = 0;
-  }
-  peer->progress = g_get_monotonic_time ();
-  release_segments (peer);
-  return FLUSH_IDLE;
-}
-
-/* Writes until there is nothing to write or the socket takes no more. */
-static FlushResult
-flush (SptSenderPeer *peer)
-{
-  for (;;) {
-    FlushResult result = peer->fd < 0 ? send_datagrams (peer) : write_segments (peer);
-    if (result != FLUSH_IDLE)
-      return result;
-    switch (load (peer)) {
-    case LOAD_NOTHING:
-      return FLUSH_IDLE;
-    case LOAD_END:
-      return FLUSH_CLOSE;
-    case LOAD_SOMETHING:
-      break;
-    }
-  }
 }
 
 /* ---- life of a peer ----------------------------------------------------------------------- */
@@ -402,7 +114,7 @@ close_peer (SptSender *self, SptSenderPeer *peer, GError *reason)
 {
   peer->closed = TRUE;
   peer->reason = reason;
-  release_segments (peer);
+  spt_sender_peer_release (peer);
   gst_clear_caps (&peer->caps);
   g_queue_clear_full (&peer->control, (GDestroyNotify)g_bytes_unref);
   if (peer->seen)
@@ -432,18 +144,18 @@ watch_output (SptSender *self, SptSenderPeer *peer, gboolean blocked)
 static void
 serve (SptSender *self, SptSenderPeer *peer)
 {
-  FlushResult result = flush (peer);
-  if (result == FLUSH_CLOSE && peer->finish && peer->config.duplex) {
+  SptSenderFlush result = spt_sender_peer_flush (peer);
+  if (result == SPT_FLUSH_CLOSE && peer->finish && peer->config.duplex) {
     /* Closing a socket with unread input resets it, and the peer would lose the last answer: it
      * sees the end here, and the owner closes when it has nothing more to read. */
     shutdown (peer->fd, SHUT_WR);
     peer->finish = FALSE;
-    result = FLUSH_IDLE;
+    result = SPT_FLUSH_IDLE;
   }
-  if (result == FLUSH_CLOSE)
+  if (result == SPT_FLUSH_CLOSE)
     close_peer (self, peer, NULL);
   else
-    watch_output (self, peer, result == FLUSH_BLOCKED);
+    watch_output (self, peer, result == SPT_FLUSH_BLOCKED);
 }
 
 /* What a viewer says after its request is of no interest; that it went away is. */
