@@ -14,6 +14,7 @@ const $ = selector => document.querySelector(selector);
 const cards = new Map();
 
 const ADDRESSES = [
+  ['Watch', 'stream.html'],
   ['MP4', 'stream.mp4'],
   ['MJPEG', 'stream.mjpeg'],
   ['TS', 'stream.ts'],
@@ -80,7 +81,7 @@ function makeCard(name) {
   const card = $('#card').content.firstElementChild.cloneNode(true);
   const img = card.querySelector('img');
   card.querySelector('h2').textContent = name;
-  card.querySelector('.picture').href = address('stream.mp4', name);
+  card.querySelector('.picture').href = address('stream.html', name);
   img.alt = `Live picture of ${name}`;
   img.dataset.name = name;
   // A source that failed is tried again by the server; ask again when it may be back.

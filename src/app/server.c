@@ -174,6 +174,7 @@ spt_server_new (const SptServerOptions *how, GError **error)
       .streams = spt_streams_new (self->settings),
       .http = spt_http_new (self->settings, self->auth),
       .sender = spt_sender_new (STALL_MS)};
+  self->host.ws = spt_ws_new (self->host.http, self->host.sender, self->host.streams);
   if (!add_streams (self, how, error)) {
     spt_server_free (self);
     return NULL;
@@ -226,6 +227,7 @@ spt_server_free (SptServer *self)
   spt_pipeline_wait_stopped ();
   while (g_main_context_iteration (NULL, FALSE))
     ;
+  g_clear_pointer (&self->host.ws, spt_ws_free);
   g_clear_object (&self->host.sender);
   g_clear_object (&self->host.http);
   g_clear_object (&self->host.streams);

@@ -8,8 +8,8 @@
 #define RESOURCES "/org/spotter/web"
 /* Own scripts, styles and media only; nothing inline, nothing from elsewhere. */
 #define POLICY                                                                                     \
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src "      \
-  "'self'; "                                                                                       \
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src "      \
+  "'self' blob:; "                                                                                 \
   "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 
 static const struct {
@@ -19,6 +19,9 @@ static const struct {
     {"/index.html", "index.html", "text/html; charset=utf-8"},
     {"/app.js", "app.js", "text/javascript; charset=utf-8"},
     {"/api.js", "api.js", "text/javascript; charset=utf-8"},
+    {"/stream.html", "stream.html", "text/html; charset=utf-8"},
+    {"/stream.js", "stream.js", "text/javascript; charset=utf-8"},
+    {"/video-rtc.js", "video-rtc.js", "text/javascript; charset=utf-8"},
     {"/style.css", "style.css", "text/css; charset=utf-8"},
     {"/icon.svg", "icon.svg", "image/svg+xml"},
     {"/openapi.yaml", "openapi.yaml", "application/yaml"},

@@ -347,3 +347,26 @@ fragments_free (gpointer user_data)
 
 const SptPacker spt_fragments_packer = {
     .name = "mp4", .new = fragments_new, .take = fragments_take, .free = fragments_free};
+
+/**
+ * spt_fragments_rebase:
+ * @head: a fragment's first SPT_FMP4_HEAD_SIZE bytes
+ * @caps: of the track
+ * @origin: (inout): ns that the session's first fragment had; -1 before it
+ *
+ * Moves the decode time so that the session starts at zero.
+ */
+void
+spt_fragments_rebase (guint8 *head, GstCaps *caps, gint64 *origin)
+{
+  const char *field = spt_fmp4_head_track (head) == 2 ? "timescale-2" : "timescale-1";
+  int timescale = 0;
+  gst_structure_get_int (gst_caps_get_structure (caps, 0), field, &timescale);
+  if (timescale <= 0)
+    return;
+  guint64 time = spt_fmp4_head_time (head);
+  if (*origin < 0)
+    *origin = (gint64)gst_util_uint64_scale (time, GST_SECOND, (guint64)timescale);
+  guint64 shift = gst_util_uint64_scale_round ((guint64)*origin, (guint64)timescale, GST_SECOND);
+  spt_fmp4_head_set_time (head, time > shift ? time - shift : 0);
+}

@@ -278,6 +278,14 @@ spt_http_request_remote (SptHttpRequest *self)
   return self->remote;
 }
 
+/* FALSE when a web page of a foreign origin has made the request. */
+gboolean
+spt_http_request_is_trusted (SptHttpRequest *self)
+{
+  return self->message && spt_guard_origin (self->http->guard,
+                              soup_server_message_get_request_headers (self->message));
+}
+
 /* Cancelled when the peer leaves before the answer. */
 GCancellable *
 spt_http_request_cancellable (SptHttpRequest *self)

@@ -38,6 +38,7 @@ gboolean spt_http_request_number (SptHttpRequest *self, const char *name, double
 const char *spt_http_request_header (SptHttpRequest *self, const char *name);
 GBytes *spt_http_request_body (SptHttpRequest *self);
 const char *spt_http_request_remote (SptHttpRequest *self);
+gboolean spt_http_request_is_trusted (SptHttpRequest *self);
 GCancellable *spt_http_request_cancellable (SptHttpRequest *self);
 
 void spt_http_wait (SptHttpRequest *self);

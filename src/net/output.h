@@ -6,6 +6,7 @@
 #include "sender.h"
 #include "settings.h"
 #include "streams.h"
+#include "ws.h"
 
 /* What the application offers to doors; all of it lives longer than any door. */
 typedef struct {
@@ -13,6 +14,7 @@ typedef struct {
   SptStreams *streams;
   SptHttp *http;
   SptSender *sender;
+  SptWs *ws;
   const char *rtsp_address; /* "127.0.0.1:8554" while that door is open, else NULL; it says so */
 } SptHost;
 

@@ -435,10 +435,11 @@ on_closed (const GError *reason, gpointer data)
 }
 
 static GstBuffer *
-filter_unit (GstBuffer *unit, gpointer data)
+filter_unit (GstBuffer *unit, GstCaps *caps, SptViewer *viewer, gpointer data)
 {
   SptRtspConnection *self = data;
-  return self->filter ? self->filter (unit, self->filter_data) : gst_buffer_ref (unit);
+  return self->filter ? self->filter (unit, caps, viewer, self->filter_data)
+                      : gst_buffer_ref (unit);
 }
 
 static gboolean

@@ -94,9 +94,9 @@ load_unit (SptSenderPeer *peer, GstSample *unit)
   GstCaps *caps = gst_sample_get_caps (unit);
   GstClockTime pts = GST_BUFFER_PTS (buffer);
   g_autoptr (GstBuffer) filtered = NULL;
-  if (!peer->caps)
+  if (!peer->caps && !peer->config.filter) /* a filter puts in front what it needs */
     add_streamheader (peer, caps);
-  else if (peer->caps != caps && !same_codecs (peer->caps, caps))
+  else if (peer->caps && peer->caps != caps && !same_codecs (peer->caps, caps))
     return FALSE;
   if (peer->caps != caps)
     gst_caps_replace (&peer->caps, caps);
@@ -107,7 +107,7 @@ load_unit (SptSenderPeer *peer, GstSample *unit)
     return FALSE;
   peer->old = GST_CLOCK_TIME_IS_VALID (pts) && pts + OLD < spt_clock_now ();
   if (peer->config.filter) {
-    filtered = peer->config.filter (buffer, peer->config.data);
+    filtered = peer->config.filter (buffer, caps, peer->viewer, peer->config.data);
     if (!filtered)
       return TRUE;
     buffer = filtered;

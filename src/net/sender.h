@@ -22,7 +22,8 @@ typedef struct _SptSenderPeer SptSenderPeer;
 typedef void (*SptSenderRewrite) (guint8 *head, gsize size, GstCaps *caps, gint64 *state);
 /* Returns (transfer full) (nullable): what is sent instead of the unit; NULL: nothing. Called on
  * the writer thread. */
-typedef GstBuffer *(*SptSenderFilter) (GstBuffer *unit, gpointer data);
+typedef GstBuffer *(*SptSenderFilter) (
+    GstBuffer *unit, GstCaps *caps, SptViewer *viewer, gpointer data);
 /* Nothing more is sent, for @reason (nullable: the stream ended, or the peer left). The socket is
  * closed when this returns. Main context. */
 typedef void (*SptSenderClosed) (const GError *reason, gpointer data);

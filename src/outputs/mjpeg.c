@@ -16,12 +16,32 @@ on_stream_mjpeg (SptHttpRequest *request, gpointer data)
   spt_live_serve (data, request, &door);
 }
 
+/* Writer thread: the picture as it is. */
+static GstBuffer *
+message (GstBuffer *unit, GstCaps *caps, gint64 *state)
+{
+  return gst_buffer_ref (unit);
+}
+
+/* `{"type":"mjpeg"}` on the WebSocket: the same back, then one picture a message. */
+static void
+on_ws (SptWsSocket *socket, JsonNode *value, gpointer data)
+{
+  static const SptWsMedia media = {
+      .type = "mjpeg", .format = "mjpeg", .newest = TRUE, .message = message};
+  g_autoptr (GstCaps) jpeg = gst_caps_new_empty_simple ("image/jpeg");
+  SptWant want = {.video = jpeg, .no_audio = TRUE};
+  spt_ws_say (socket, "mjpeg", NULL);
+  spt_ws_play (socket, &want, &media);
+}
+
 static gpointer
 start (SptHost *host, GError **error)
 {
   spt_http_route (host->http, "GET,HEAD", "/stream.mjpeg", SPT_ACTION_VIEW, on_stream_mjpeg, host);
   spt_http_route (
       host->http, "GET,HEAD", "/api/stream.mjpeg", SPT_ACTION_VIEW, on_stream_mjpeg, host);
+  spt_ws_handle (host->ws, "mjpeg", on_ws, host);
   return host;
 }
 

@@ -8,22 +8,13 @@
 #include "doors.h"
 #include "fmp4.h"
 #include "live.h"
+#include "packer.h"
 
 static void
 rebase (guint8 *head, gsize size, GstCaps *caps, gint64 *origin)
 {
-  if (size != SPT_FMP4_HEAD_SIZE)
-    return;
-  const char *field = spt_fmp4_head_track (head) == 2 ? "timescale-2" : "timescale-1";
-  int timescale = 0;
-  gst_structure_get_int (gst_caps_get_structure (caps, 0), field, &timescale);
-  if (timescale <= 0)
-    return;
-  guint64 time = spt_fmp4_head_time (head);
-  if (*origin < 0)
-    *origin = (gint64)gst_util_uint64_scale (time, GST_SECOND, (guint64)timescale);
-  guint64 shift = gst_util_uint64_scale_round ((guint64)*origin, (guint64)timescale, GST_SECOND);
-  spt_fmp4_head_set_time (head, time > shift ? time - shift : 0);
+  if (size == SPT_FMP4_HEAD_SIZE)
+    spt_fragments_rebase (head, caps, origin);
 }
 
 static void

@@ -273,7 +273,7 @@ spt_rtsp_media_set_up (SptRtspMedia *self, guint lane, const char *offered)
 
 /* Writer thread */
 static GstBuffer *
-filter_unit (GstBuffer *unit, gpointer data)
+filter_unit (GstBuffer *unit, GstCaps *caps, SptViewer *viewer, gpointer data)
 {
   SptRtspMedia *self = data;
   guint lane = spt_rtp_lane (unit);

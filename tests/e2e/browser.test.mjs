@@ -164,3 +164,57 @@ test('MSE takes the fragments as they are', async t => {
   assert.equal(result.ranges, 1, 'the fragments leave gaps');
   await page.goto('about:blank');
 });
+
+test('the player: MSE at the live edge, MJPEG when asked or when MSE cannot, back after a restart of server and source', async t => {
+  const browser = await openBrowser(t);
+  if (!browser)
+    return;
+  const camera = await startCamera(t, ['--gop', '4']);
+  const server = await startSpotter(t, {streams: {camera: 'test:climber', cam: camera.url}});
+  const {page, problems} = await openPage(t, browser);
+  const state = () => page.$eval('video-stream', ({dataset, video, img}) => ({...dataset, time: video.currentTime,
+    behind: video.buffered.length ? video.buffered.end(video.buffered.length - 1) - video.currentTime : NaN,
+    frames: video.getVideoPlaybackQuality().totalVideoFrames, width: video.videoWidth, picture: img.naturalWidth}));
+  const playing = async () => { const {frames} = await state(); await waitFor('frames', async () => (await state()).frames > frames + 30); };
+
+  await page.goto(`${server.base}/stream.html?src=camera&mode=mse`);
+  await waitFor('MSE', async () => (await state()).mode === 'mse');
+  await playing();
+  const live = await state();
+  assert.equal(live.width, 1280);
+  assert.ok(live.behind < 1.5, `${live.behind} s behind`);
+  t.diagnostic(`figure: the player is ${(live.behind * 1000).toFixed(0)} ms behind what it has`);
+  const first = await look(page, 'video-stream video');
+  assert.ok(first.mean[0] > first.mean[1] && first.mean[1] > first.mean[2] && first.mean[0] > 80, String(first.mean));
+  await waitFor('it to move', async () => (await look(page, 'video-stream video')).sum !== first.sum);
+  await keep(page, 'player-mse');
+
+  // a GOP of four seconds, joined in its middle: still at the edge
+  await page.goto(`${server.base}/stream.html?src=cam&mode=mse`);
+  await waitFor('MSE', async () => (await state()).mode === 'mse');
+  await playing();
+  assert.ok((await state()).behind < 1.5);
+  await camera.kill();
+  await waitFor('the failure', async () => await server.state('cam') === 'failed');
+  await startCamera(t, ['--gop', '4', '--port', camera.port]);
+  await playing();
+
+  await page.goto(`${server.base}/stream.html?src=camera&mode=mjpeg`);
+  await waitFor('MJPEG', async () => (await state()).picture === 1280);
+  const {sum} = await look(page, 'video-stream img');
+  await waitFor('it to move', async () => (await look(page, 'video-stream img')).sum !== sum);
+
+  // a browser without Media Source Extensions
+  await page.addInitScript(() => { delete window.MediaSource; delete window.ManagedMediaSource; });
+  await page.goto(`${server.base}/stream.html?src=camera`);
+  await waitFor('MJPEG instead', async () => (await state()).mode === 'mjpeg');
+  assert.match((await state()).why, /^mse: this browser has no/);
+  assert.deepEqual(problems, []);
+
+  const {port} = server;
+  await server.stop();
+  await waitFor('the player to see it', async () => (await state()).mode === '');
+  const again = await startSpotter(t, {streams: {camera: 'test:climber'}, options: {'api.listen': `127.0.0.1:${port}`}});
+  await waitFor('the player to come back', async () => (await state()).mode === 'mjpeg' && (await state()).picture === 1280);
+  assert.equal((await again.json('/api/streams?src=camera')).consumers.length, 1);
+});

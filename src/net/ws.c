@@ -1,0 +1,560 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* libsoup's WebSocket does not say how much it has queued for a slow reader, so the socket is taken
+ * over: read here, on the main context, and written by the sender, which bounds it as it does every
+ * other viewer. RFC 6455 without extensions.
+ *
+ * A socket plays one track at a time; another request for media replaces it. */
+#include "config.h"
+
+#include "ws.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "error.h"
+#include "json.h"
+#include "track.h"
+#include "viewer.h"
+
+#define MESSAGE_MAX (64 * 1024)
+#define HEADER_MAX 10
+#define CHUNK (16 * 1024)
+#define MAGIC "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+#define VIEWER_BYTES (16u << 20)
+
+GST_DEBUG_CATEGORY_STATIC (spotter_ws);
+#define GST_CAT_DEFAULT spotter_ws
+
+/* RFC 6455, 5.2 and 7.4.1 */
+enum { OP_CONTINUATION, OP_TEXT, OP_BINARY, OP_CLOSE = 8, OP_PING, OP_PONG };
+enum { CLOSE_NORMAL = 1000, CLOSE_PROTOCOL = 1002, CLOSE_TOO_BIG = 1009 };
+
+typedef struct {
+  SptWsHandler handler;
+  gpointer data;
+} Handler;
+
+struct _SptWs {
+  SptHttp *http;
+  SptSender *sender;
+  SptStreams *streams;
+  GHashTable *handlers; /* type → Handler */
+};
+
+struct _SptWsSocket {
+  grefcount refs;
+  SptWs *door; /* NULL when closed */
+  SptStream *stream;
+  char *remote, *user_agent;
+  GSocket *socket;
+  SptSenderPeer *peer;
+  GSource *source;
+  GByteArray *input, *message; /* message: the fragments so far */
+  guint8 opcode;               /* of the message under way; 0: none */
+  gboolean finishing;
+
+  const SptWsMedia *media; /* what is asked for or plays; NULL: nothing */
+  GCancellable *asking;
+  SptLease *lease;
+  SptViewer *viewer;
+};
+
+/* ---- frames ------------------------------------------------------------------------------- */
+
+static gsize
+put_header (guint8 header[HEADER_MAX], guint8 opcode, gsize size)
+{
+  header[0] = 0x80 | opcode;
+  if (size < 126) {
+    header[1] = (guint8)size;
+    return 2;
+  }
+  if (size <= G_MAXUINT16) {
+    header[1] = 126;
+    header[2] = (guint8)(size >> 8);
+    header[3] = (guint8)size;
+    return 4;
+  }
+  header[1] = 127;
+  for (guint i = 0; i < 8; i++)
+    header[2 + i] = (guint8)((guint64)size >> (56 - 8 * i));
+  return 10;
+}
+
+static void
+put_frame (GByteArray *frames, guint8 opcode, gconstpointer data, gsize size)
+{
+  guint8 header[HEADER_MAX];
+  g_byte_array_append (frames, header, (guint)put_header (header, opcode, size));
+  g_byte_array_append (frames, data, (guint)size);
+}
+
+/* Appends the message `{"type","value"}` as a frame. Any thread. */
+void
+spt_ws_put_text (GByteArray *frames, const char *type, const char *value)
+{
+  g_autoptr (JsonBuilder) builder = json_builder_new ();
+  json_builder_begin_object (builder);
+  json_builder_set_member_name (builder, "type");
+  json_builder_add_string_value (builder, type);
+  if (value) {
+    json_builder_set_member_name (builder, "value");
+    json_builder_add_string_value (builder, value);
+  }
+  json_builder_end_object (builder);
+  g_autoptr (JsonNode) node = json_builder_get_root (builder);
+  g_autofree char *text = json_to_string (node, FALSE);
+  put_frame (frames, OP_TEXT, text, strlen (text));
+}
+
+/* Appends a binary message as a frame. Any thread. */
+void
+spt_ws_put_binary (GByteArray *frames, GstBuffer *content)
+{
+  GstMapInfo map;
+  if (!gst_buffer_map (content, &map, GST_MAP_READ))
+    return;
+  put_frame (frames, OP_BINARY, map.data, map.size);
+  gst_buffer_unmap (content, &map);
+}
+
+static void
+send_frame (SptWsSocket *self, guint8 opcode, gconstpointer data, gsize size)
+{
+  GByteArray *frame = g_byte_array_new ();
+  put_frame (frame, opcode, data, size);
+  g_autoptr (GBytes) bytes = g_byte_array_free_to_bytes (frame);
+  spt_sender_write (self->peer, bytes);
+}
+
+/* Says goodbye and closes. */
+static void
+finish (SptWsSocket *self, guint16 code)
+{
+  const guint8 reason[2] = {(guint8)(code >> 8), (guint8)code};
+  if (self->finishing)
+    return;
+  self->finishing = TRUE;
+  send_frame (self, OP_CLOSE, reason, sizeof reason);
+  spt_sender_finish (self->peer);
+}
+
+/**
+ * spt_ws_say:
+ * @value: (nullable)
+ *
+ * Sends `{"type","value"}`.
+ */
+void
+spt_ws_say (SptWsSocket *self, const char *type, const char *value)
+{
+  GByteArray *frame = g_byte_array_new ();
+  spt_ws_put_text (frame, type, value);
+  g_autoptr (GBytes) bytes = g_byte_array_free_to_bytes (frame);
+  if (self->door)
+    spt_sender_write (self->peer, bytes);
+}
+
+/* Players read the prefix: it names the request that failed. */
+void
+spt_ws_fail (SptWsSocket *self, const char *type, const GError *error)
+{
+  g_autofree char *value = g_strdup_printf ("%s: %s", type, error->message);
+  GST_INFO ("%s: %s", self->remote, value);
+  spt_ws_say (self, "error", value);
+}
+
+/* ---- media -------------------------------------------------------------------------------- */
+
+/* What the writer thread knows of one playing; belongs to the viewer. */
+typedef struct {
+  const SptWsMedia *media;
+  GstCaps *caps;
+  gint64 state;
+} Flow;
+
+static void
+flow_free (gpointer data)
+{
+  Flow *flow = data;
+  gst_clear_caps (&flow->caps);
+  g_free (flow);
+}
+
+/* Writer thread: frames the unit's message; its payload is not copied. */
+static GstBuffer *
+frame_unit (GstBuffer *unit, GstCaps *caps, SptViewer *viewer, gpointer data)
+{
+  Flow *flow = g_object_get_data (G_OBJECT (viewer), "spt-flow");
+  g_autoptr (GByteArray) front = g_byte_array_new ();
+  guint8 header[HEADER_MAX];
+  if (flow->caps != caps) {
+    gboolean fresh = !flow->caps || !gst_caps_is_equal (flow->caps, caps);
+    gst_caps_replace (&flow->caps, caps);
+    if (fresh && flow->media->start)
+      flow->media->start (caps, front);
+  }
+  g_autoptr (GstBuffer) message = flow->media->message (unit, caps, &flow->state);
+  g_byte_array_append (
+      front, header, (guint)put_header (header, OP_BINARY, gst_buffer_get_size (message)));
+  gsize size = front->len;
+  GstBuffer *framed =
+      gst_buffer_new_wrapped (g_byte_array_free (g_steal_pointer (&front), FALSE), size);
+  return gst_buffer_append (framed, g_steal_pointer (&message));
+}
+
+static void
+stop_playing (SptWsSocket *self)
+{
+  if (self->asking)
+    g_cancellable_cancel (self->asking);
+  g_clear_object (&self->asking);
+  if (self->viewer) {
+    spt_track_detach (spt_lease_get_track (self->lease), self->viewer);
+    spt_sender_feed (self->peer, NULL);
+    g_clear_object (&self->viewer);
+  }
+  g_clear_pointer (&self->lease, spt_lease_free);
+  self->media = NULL;
+}
+
+static SptWsSocket *
+socket_ref (SptWsSocket *self)
+{
+  g_ref_count_inc (&self->refs);
+  return self;
+}
+
+static void
+socket_unref (SptWsSocket *self)
+{
+  if (!g_ref_count_dec (&self->refs))
+    return;
+  g_clear_object (&self->stream);
+  g_clear_object (&self->socket);
+  g_byte_array_unref (self->input);
+  g_byte_array_unref (self->message);
+  g_free (self->remote);
+  g_free (self->user_agent);
+  g_free (self);
+}
+
+typedef struct {
+  SptWsSocket *socket;
+  GCancellable *cancellable;
+} Ask;
+
+static void
+on_lease (GObject *object, GAsyncResult *result, gpointer data)
+{
+  static const SptViewerLimits queued = {SPT_DROP_TO_KEYFRAME, VIEWER_BYTES, 3 * GST_SECOND};
+  static const SptViewerLimits newest = {SPT_DROP_TO_NEWEST, VIEWER_BYTES, 100 * GST_MSECOND};
+  g_autofree Ask *ask = data;
+  g_autoptr (GCancellable) cancellable = ask->cancellable;
+  SptWsSocket *self = ask->socket;
+  g_autoptr (GError) error = NULL;
+  SptLease *lease = spt_stream_request_finish (SPT_STREAM (object), result, &error);
+  if (self->asking != cancellable) { /* nobody waits for this answer any more */
+    g_clear_pointer (&lease, spt_lease_free);
+  } else if (lease) {
+    Flow *flow = g_new0 (Flow, 1);
+    *flow = (Flow){.media = self->media, .state = -1};
+    g_clear_object (&self->asking);
+    self->lease = lease;
+    self->viewer = spt_viewer_new (self->media->newest ? &newest : &queued, NULL, NULL);
+    g_object_set_data_full (G_OBJECT (self->viewer), "spt-flow", flow, flow_free);
+    spt_lease_set_viewer (lease, self->viewer);
+    GST_INFO (
+        "%s: %s viewer %s", spt_stream_get_name (self->stream), self->media->format, self->remote);
+    spt_track_attach (spt_lease_get_track (lease), self->viewer, 0);
+    spt_sender_feed (self->peer, self->viewer);
+  } else {
+    const char *type = self->media->type;
+    stop_playing (self);
+    spt_ws_fail (self, type, error);
+  }
+  socket_unref (self);
+}
+
+/**
+ * spt_ws_play:
+ * @want: copied
+ * @media: static
+ *
+ * Sends the units of the stream's track from now on, instead of what played before; or says why
+ * not.
+ */
+void
+spt_ws_play (SptWsSocket *self, const SptWant *want, const SptWsMedia *media)
+{
+  if (!self->door)
+    return;
+  stop_playing (self);
+  self->media = media;
+  self->asking = g_cancellable_new ();
+  Ask *ask = g_new (Ask, 1);
+  *ask = (Ask){socket_ref (self), g_object_ref (self->asking)};
+  SptConsumer consumer = {.format = media->format,
+      .protocol = "ws",
+      .remote_addr = self->remote,
+      .user_agent = self->user_agent};
+  spt_stream_request_async (self->stream, want, &consumer, ask->cancellable, on_lease, ask);
+}
+
+/* ---- messages ----------------------------------------------------------------------------- */
+
+/* Types that nobody knows are ignored; so is what is no message. */
+static void
+on_text (SptWsSocket *self, const guint8 *data, gsize size)
+{
+  g_autoptr (GBytes) bytes = g_bytes_new (data, size);
+  g_autoptr (JsonNode) node = spt_json_parse (bytes, NULL);
+  JsonObject *object = node && JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+  JsonNode *type = object ? json_object_get_member (object, "type") : NULL;
+  if (!type || json_node_get_value_type (type) != G_TYPE_STRING)
+    return;
+  Handler *handler = g_hash_table_lookup (self->door->handlers, json_node_get_string (type));
+  if (handler)
+    handler->handler (self, json_object_get_member (object, "value"), handler->data);
+}
+
+static void
+on_message (SptWsSocket *self, guint8 opcode, const guint8 *data, gsize size)
+{
+  switch (opcode) {
+  case OP_TEXT:
+    on_text (self, data, size);
+    break;
+  case OP_PING:
+    send_frame (self, OP_PONG, data, size);
+    break;
+  case OP_CLOSE:
+    finish (self, CLOSE_NORMAL);
+    break;
+  default: /* nothing that a client sends in binary is of interest */
+    break;
+  }
+}
+
+typedef struct {
+  guint8 opcode;
+  gboolean last;
+  gsize at, size; /* of the payload */
+} Frame;
+
+typedef enum { FRAME_WHOLE, FRAME_PART, FRAME_BAD, FRAME_TOO_BIG } FrameState;
+
+static FrameState
+read_frame (SptWsSocket *self, Frame *frame)
+{
+  const guint8 *data = self->input->data;
+  gsize have = self->input->len, head = 2;
+  if (have < head)
+    return FRAME_PART;
+  guint64 size = data[1] & 0x7f;
+  guint extra = size == 126 ? 2 : size == 127 ? 8 : 0;
+  *frame = (Frame){.opcode = data[0] & 0x0f, .last = data[0] & 0x80};
+  gboolean control = frame->opcode >= OP_CLOSE;
+  if ((data[0] & 0x70) || !(data[1] & 0x80) || (control && (!frame->last || size > 125)) ||
+      (frame->opcode > OP_BINARY && frame->opcode < OP_CLOSE) || frame->opcode > OP_PONG)
+    return FRAME_BAD;
+  if (have < head + extra)
+    return FRAME_PART;
+  for (guint i = 0; extra && i < extra; i++)
+    size = (i ? size << 8 : 0) | data[head + i];
+  head += extra;
+  if (size > MESSAGE_MAX || self->message->len + size > MESSAGE_MAX)
+    return FRAME_TOO_BIG;
+  frame->at = head + 4;
+  frame->size = (gsize)size;
+  return have < frame->at + frame->size ? FRAME_PART : FRAME_WHOLE;
+}
+
+/* FALSE when the frame does not fit where it stands. */
+static gboolean
+take_frame (SptWsSocket *self, const Frame *frame)
+{
+  guint8 *payload = self->input->data + frame->at;
+  for (gsize i = 0; i < frame->size; i++)
+    payload[i] ^= self->input->data[frame->at - 4 + i % 4];
+  if (frame->opcode >= OP_CLOSE) {
+    on_message (self, frame->opcode, payload, frame->size);
+    return TRUE;
+  }
+  if ((frame->opcode == OP_CONTINUATION) != (self->opcode != 0))
+    return FALSE;
+  if (!self->opcode)
+    self->opcode = frame->opcode;
+  g_byte_array_append (self->message, payload, (guint)frame->size);
+  if (frame->last) {
+    on_message (self, self->opcode, self->message->data, self->message->len);
+    self->opcode = 0;
+    g_byte_array_set_size (self->message, 0);
+  }
+  return TRUE;
+}
+
+static void
+process (SptWsSocket *self)
+{
+  Frame frame;
+  FrameState state = FRAME_WHOLE;
+  while (state == FRAME_WHOLE && !self->finishing && self->door) {
+    state = read_frame (self, &frame);
+    if (state == FRAME_WHOLE && !take_frame (self, &frame))
+      state = FRAME_BAD;
+    if (state == FRAME_WHOLE)
+      g_byte_array_remove_range (self->input, 0, (guint)(frame.at + frame.size));
+  }
+  if (state == FRAME_BAD || state == FRAME_TOO_BIG)
+    finish (self, state == FRAME_BAD ? CLOSE_PROTOCOL : CLOSE_TOO_BIG);
+}
+
+static gboolean
+on_readable (GSocket *socket, GIOCondition condition, gpointer data)
+{
+  SptWsSocket *self = data;
+  guint8 chunk[CHUNK];
+  gssize n = recv (g_socket_get_fd (socket), chunk, sizeof chunk, MSG_DONTWAIT);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    return G_SOURCE_CONTINUE;
+  if (n <= 0) {
+    spt_sender_remove (self->peer);
+    return G_SOURCE_REMOVE;
+  }
+  if (!self->finishing) {
+    g_byte_array_append (self->input, chunk, (guint)n);
+    process (self);
+  }
+  return G_SOURCE_CONTINUE;
+}
+
+/* ---- the life of a socket ----------------------------------------------------------------- */
+
+static void
+on_closed (const GError *reason, gpointer data)
+{
+  SptWsSocket *self = data;
+  stop_playing (self);
+  self->door = NULL;
+  g_source_destroy (self->source);
+  g_clear_pointer (&self->source, g_source_unref);
+  socket_unref (self);
+}
+
+static char *
+accept_key (const char *key)
+{
+  g_autofree char *text = g_strconcat (key, MAGIC, NULL);
+  g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA1);
+  guint8 digest[20];
+  gsize size = sizeof digest;
+  g_checksum_update (sum, (const guint8 *)text, -1);
+  g_checksum_get_digest (sum, digest, &size);
+  return g_base64_encode (digest, size);
+}
+
+static void
+socket_open (SptWs *door, SptHttpRequest *request, SptStream *stream)
+{
+  g_autofree char *accept = accept_key (spt_http_request_header (request, "Sec-WebSocket-Key"));
+  g_autofree char *head = g_strdup_printf ("HTTP/1.1 101 Switching Protocols\r\n"
+                                           "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                                           "Sec-WebSocket-Accept: %s\r\n\r\n",
+      accept);
+  SptWsSocket *self = g_new0 (SptWsSocket, 1);
+  g_ref_count_init (&self->refs);
+  self->door = door;
+  self->stream = g_object_ref (stream);
+  self->remote = g_strdup (spt_http_request_remote (request));
+  self->user_agent = g_strdup (spt_http_request_header (request, "User-Agent"));
+  self->input = g_byte_array_new ();
+  self->message = g_byte_array_new ();
+  g_autofree char *unused = NULL;
+  GSocket *socket = NULL;
+  GIOStream *io = spt_http_take_over (request, "", &socket, &unused);
+  if (!io) {
+    socket_unref (self);
+    return;
+  }
+  g_autoptr (GBytes) bytes = g_bytes_new (head, strlen (head));
+  self->socket = g_object_ref (socket);
+  self->peer = spt_sender_add (door->sender,
+      &(SptSenderClient){.stream = io,
+          .socket = socket,
+          .duplex = TRUE,
+          .filter = frame_unit,
+          .closed = on_closed,
+          .data = self},
+      bytes);
+  self->source = g_socket_create_source (self->socket, G_IO_IN, NULL);
+  g_source_set_callback (self->source, G_SOURCE_FUNC (on_readable), self, NULL);
+  g_source_attach (self->source, NULL);
+}
+
+static gboolean
+is_upgrade (SptHttpRequest *request)
+{
+  const char *upgrade = spt_http_request_header (request, "Upgrade");
+  const char *key = spt_http_request_header (request, "Sec-WebSocket-Key");
+  const char *version = spt_http_request_header (request, "Sec-WebSocket-Version");
+  return upgrade && g_ascii_strcasecmp (upgrade, "websocket") == 0 && key && strlen (key) <= 64 &&
+         g_strcmp0 (version, "13") == 0;
+}
+
+static void
+on_request (SptHttpRequest *request, gpointer data)
+{
+  SptWs *self = data;
+  const char *src = spt_http_request_param (request, "src");
+  g_autoptr (GError) error = NULL;
+  SptStream *stream = NULL;
+  if (!spt_http_request_is_trusted (request))
+    error = g_error_new (SPT_ERROR, SPT_ERROR_FORBIDDEN,
+        "this web page's origin is not allowed to watch; api.origin allows it");
+  else if (!is_upgrade (request))
+    error =
+        g_error_new (SPT_ERROR, SPT_ERROR_INVALID, "this address speaks WebSocket (version 13)");
+  else
+    stream = spt_streams_get (self->streams, src ? src : "", &error);
+  if (stream)
+    socket_open (self, request, stream);
+  else
+    spt_http_reply_error (request, error);
+}
+
+/**
+ * spt_ws_new:
+ *
+ * Opens `/api/ws`; all arguments outlive it.
+ */
+SptWs *
+spt_ws_new (SptHttp *http, SptSender *sender, SptStreams *streams)
+{
+  GST_DEBUG_CATEGORY_INIT (spotter_ws, "spotter-ws", 0, "WebSocket");
+  SptWs *self = g_new0 (SptWs, 1);
+  self->http = http;
+  self->sender = sender;
+  self->streams = streams;
+  self->handlers = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, g_free);
+  spt_http_route (http, "GET", "/api/ws", SPT_ACTION_VIEW, on_request, self);
+  return self;
+}
+
+/* Its sockets have been closed with the sender. */
+void
+spt_ws_free (SptWs *self)
+{
+  g_hash_table_unref (self->handlers);
+  g_free (self);
+}
+
+/* @type: static; messages of this type go to @handler */
+void
+spt_ws_handle (SptWs *self, const char *type, SptWsHandler handler, gpointer data)
+{
+  Handler *entry = g_new (Handler, 1);
+  *entry = (Handler){handler, data};
+  g_hash_table_replace (self->handlers, (gpointer)type, entry);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* `/api/ws?src=NAME`: one WebSocket, messages `{"type","value"}` to the doors that know them, and
+ * media as binary messages. */
+#pragma once
+
+#include "http.h"
+#include "sender.h"
+#include "stream.h"
+#include "streams.h"
+
+typedef struct _SptWs SptWs;
+typedef struct _SptWsSocket SptWsSocket;
+
+/* @value: (nullable). Main context. */
+typedef void (*SptWsHandler) (SptWsSocket *socket, JsonNode *value, gpointer data);
+
+/* What a door makes of the units of a track for one socket. */
+typedef struct {
+  const char *type;   /* of the messages: "mse" */
+  const char *format; /* the consumer's format_name in the API */
+  gboolean newest;    /* pictures stand alone: only the newest counts */
+  /* Returns (transfer full): the binary message. @start is called with the first unit's caps before
+   * that, and may put whole frames in front. Writer thread. */
+  GstBuffer *(*message) (GstBuffer *unit, GstCaps *caps, gint64 *state);
+  void (*start) (GstCaps *caps, GByteArray *frames); /* (nullable) */
+} SptWsMedia;
+
+SptWs *spt_ws_new (SptHttp *http, SptSender *sender, SptStreams *streams);
+void spt_ws_free (SptWs *self);
+void spt_ws_handle (SptWs *self, const char *type, SptWsHandler handler, gpointer data);
+
+void spt_ws_say (SptWsSocket *self, const char *type, const char *value);
+void spt_ws_fail (SptWsSocket *self, const char *type, const GError *error);
+void spt_ws_play (SptWsSocket *self, const SptWant *want, const SptWsMedia *media);
+
+void spt_ws_put_text (GByteArray *frames, const char *type, const char *value);
+void spt_ws_put_binary (GByteArray *frames, GstBuffer *content);
