@@ -8,7 +8,8 @@
 #define RESOURCES "/org/spotter/web"
 /* Own scripts, styles and media only; nothing inline, nothing from elsewhere. */
 #define POLICY                                                                                     \
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src "      \
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "          \
+  "media-src "                                                                                     \
   "'self' blob:; "                                                                                 \
   "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Measures and prints tables. All ratios are within one run; CPU is summed from schedstat.
-//   node tests/bench/bench.mjs [cost|join|latency|idle|rtsp|rtsp-join|rtsp-stall]…
+//   node tests/bench/bench.mjs [cost|mse|join|latency|idle|rtsp|rtsp-join|rtsp-stall]…
 
 import {request} from 'node:http';
 import {join} from 'node:path';
@@ -49,6 +49,8 @@ async function load(t, pid, viewers, reader) {
 
 const http = (port, path) => (t, viewers) =>
   start(t, join(BUILD, 'tests/sink'), [String(port), String(viewers), path]);
+const mse = (port, name) => (t, viewers) =>
+  start(t, join(BUILD, 'tests/sink'), [String(port), String(viewers), `/api/ws?src=${name}`, 'ws']);
 const rtsp = (transport, port, name) => (t, viewers) =>
   start(t, join(BUILD, 'tests/rtsp-sink'), [transport, String(port), String(viewers), name]);
 
@@ -59,7 +61,8 @@ async function cost(kind, fps) {
     const camera = await startCamera(t, ['--kbps', '4000', '--size', '1280x720', '--no-audio', '--gop', '2']);
     const server = await startSpotter(t, {streams: {cam: camera.url}});
     for (const viewers of VIEWERS)
-      measured.push(await load(t, server.pid, viewers, http(server.port, `/stream.${kind}?src=cam`)));
+      measured.push(await load(t, server.pid, viewers,
+        kind === 'mse' ? mse(server.port, 'cam') : http(server.port, `/stream.${kind}?src=cam`)));
   });
   for (const [i, viewers] of VIEWERS.entries()) {
     const limit = await scope(async t => {
@@ -360,6 +363,7 @@ const all = {
     await cost('mp4', 30);
     await cost('mjpeg', 30);
   },
+  mse: () => cost('mse', 30),
   'rtsp-stall': rtspStalled, 'rtsp-join': rtspJoiners,
   async rtsp() {
     await rtspCost('tcp');

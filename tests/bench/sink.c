@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Viewers for the bench: opens N connections, asks each for PATH, reads and forgets what comes.
  *
- *   sink PORT N PATH      prints the bytes of all each second */
+ *   sink PORT N PATH      prints the bytes of all each second
+ *   sink PORT N PATH ws   the same, for MSE over a WebSocket */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdint.h>
@@ -26,17 +27,42 @@ open_one (int port, const char *request)
   return fd;
 }
 
+/* Waits for the answer to the upgrade and asks for H.264. */
+static void
+ask_for_mse (int fd)
+{
+  static const char message[] = "{\"type\":\"mse\",\"value\":\"avc1.640029\"}";
+  static char frame[6 + sizeof message - 1] = {(char)0x81, (char)(0x80 | (sizeof message - 1))};
+  char answer[1024];
+  size_t got = 0;
+  memcpy (frame + 6, message, sizeof message - 1); /* masked with zeros */
+  do {
+    ssize_t n = recv (fd, answer + got, sizeof answer - 1 - got, 0);
+    if (n <= 0)
+      exit (2);
+    got += (size_t)n;
+    answer[got] = '\0';
+  } while (!strstr (answer, "\r\n\r\n"));
+  if (write (fd, frame, sizeof frame) < 0)
+    exit (1);
+}
+
 int
 main (int argc, char **argv)
 {
-  if (argc != 4)
+  if (argc < 4)
     return 64;
   char request[512];
   static char waste[1 << 18];
-  snprintf (request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", argv[3]);
+  snprintf (request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n", argv[3],
+      argc > 4 ? "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+               : "");
   int epoll = epoll_create1 (0), n = atoi (argv[2]);
   for (int i = 0; i < n; i++) {
     int fd = open_one (atoi (argv[1]), request);
+    if (argc > 4)
+      ask_for_mse (fd);
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
     epoll_ctl (epoll, EPOLL_CTL_ADD, fd, &event);
   }
