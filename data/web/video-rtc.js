@@ -15,6 +15,8 @@ const JUMP_S = 1.5, HURRY_S = 0.4, HURRY_RATE = 1.1, EDGE_S = 0.1;
 // What has been played is kept so long, and given up in portions.
 const KEEP_S = 10, PORTION_S = 10;
 const HIDDEN_MS = 5000;
+// A picture that stands so long though data come is given up: the sound it waits for has ended.
+const STOOD_S = 6;
 
 const MediaSourceClass = self.ManagedMediaSource ?? self.MediaSource;
 
@@ -137,12 +139,11 @@ export class VideoStream extends HTMLElement {
     socket.binaryType = 'arraybuffer';
     const mine = handler => event => { if (this.#socket === socket) handler(event); };
     socket.addEventListener('open', mine(() => {
-      this.#modes = this.mode.split(',').map(mode => mode.trim()).filter(mode => mode in this.#players);
+      this.#modes = this.mode.split(',').map(mode => mode.trim()).filter(mode => Object.hasOwn(this.#players, mode));
       this.#next('');
     }));
     socket.addEventListener('message', mine(({data}) => {
       if (typeof data !== 'string') {
-        this.#tries = 0;
         this.#binary(data);
         return;
       }
@@ -178,6 +179,7 @@ export class VideoStream extends HTMLElement {
     if (mode) {
       this.#players[mode].call(this);
     } else {
+      this.#stop();
       this.#say(why || 'No mode of this player is known');
       this.#again();
     }
@@ -203,6 +205,14 @@ export class VideoStream extends HTMLElement {
     const url = URL.createObjectURL(source);
     let buffer = null;
     let queue = [];
+    let current = true; // this mode is the one that plays
+    let stood = 0; // seconds without progress, though data came
+    const watchdog = setInterval(() => {
+      if (!video.paused && queue.length + fresh > 0 && ++stood > STOOD_S)
+        fail('the picture stood still');
+      fresh = 0;
+    }, 1000);
+    let fresh = 0;
     let live = false; // what comes first is a whole group of pictures: only its end is now
     const pump = () => {
       if (!buffer || buffer.updating || source.readyState !== 'open')
@@ -210,9 +220,13 @@ export class VideoStream extends HTMLElement {
       const {buffered} = video;
       if (buffered.length && video.currentTime - buffered.start(0) > KEEP_S + PORTION_S) {
         buffer.remove(buffered.start(0), video.currentTime - KEEP_S);
+      } else if (typeof queue[0] === 'string') {
+        changeType(queue.shift());
+        pump();
       } else if (queue.length) {
-        append(joined(queue));
-        queue = [];
+        // up to the next change of the codec, which has its place among the fragments
+        const next = queue.findIndex(part => typeof part === 'string');
+        append(joined(queue.splice(0, next < 0 ? queue.length : next)));
       } else if (buffered.length) {
         this.#stayLive(buffered.end(buffered.length - 1), !live);
         live = true;
@@ -225,13 +239,23 @@ export class VideoStream extends HTMLElement {
         fail(error.message);
       }
     };
+    const changeType = type => {
+      try {
+        buffer.changeType(type);
+      } catch (error) {
+        fail(error.message);
+      }
+    };
+    const onTime = () => { this.#tries = 0; stood = 0; };
     const fail = reason => this.#socket && this.#next(`mse: ${reason}`);
     const onError = () => fail(video.error?.message ?? 'the browser cannot play it');
     const onWaiting = () => pump();
     source.addEventListener('sourceopen', () => {
       URL.revokeObjectURL(url);
-      this.#send('mse', codecs.join());
+      if (current)
+        this.#send('mse', codecs.join());
     }, {once: true});
+    video.addEventListener('timeupdate', onTime);
     video.addEventListener('error', onError);
     video.addEventListener('waiting', onWaiting);
     this.#answer = (type, value) => {
@@ -239,7 +263,7 @@ export class VideoStream extends HTMLElement {
         return;
       try {
         if (buffer) {
-          buffer.changeType(value);
+          queue.push(value);
         } else {
           buffer = source.addSourceBuffer(value);
           buffer.mode = 'segments';
@@ -250,8 +274,12 @@ export class VideoStream extends HTMLElement {
         fail(error.message);
       }
     };
-    this.#binary = data => { queue.push(data); pump(); };
+    this.#binary = data => { queue.push(data); fresh++; pump(); };
     this.#end = () => {
+      current = false;
+      clearInterval(watchdog);
+      URL.revokeObjectURL(url);
+      video.removeEventListener('timeupdate', onTime);
       video.removeEventListener('error', onError);
       video.removeEventListener('waiting', onWaiting);
       queue = [];
@@ -269,6 +297,8 @@ export class VideoStream extends HTMLElement {
   #stayLive(end, first) {
     const {video} = this;
     const behind = end - video.currentTime;
+    if (video.paused && !first)
+      return;
     if (first || behind > JUMP_S || behind < 0)
       video.currentTime = Math.max(0, end - EDGE_S);
     video.playbackRate = behind > HURRY_S ? HURRY_RATE : 1;
@@ -281,6 +311,7 @@ export class VideoStream extends HTMLElement {
     this.#binary = data => {
       const url = URL.createObjectURL(new Blob([data], {type: 'image/jpeg'}));
       img.src = url;
+      this.#tries = 0;
       URL.revokeObjectURL(shown);
       shown = url;
     };

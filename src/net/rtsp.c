@@ -577,7 +577,8 @@ spt_rtsp_connection_set_timeout (SptRtspConnection *self, guint ms)
 void
 spt_rtsp_connection_touch (SptRtspConnection *self)
 {
-  self->heard = g_get_monotonic_time ();
+  if (!self->finishing)
+    self->heard = g_get_monotonic_time ();
 }
 
 /* Closes when what has been answered is written. */

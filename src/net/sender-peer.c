@@ -35,12 +35,15 @@ spt_sender_peer_release (SptSenderPeer *peer)
 static void
 add_memories (SptSenderPeer *peer, GstBuffer *buffer)
 {
-  for (guint i = 0; i < gst_buffer_n_memory (buffer) && peer->n_segments < SEGMENTS_MAX; i++) {
+  guint n = gst_buffer_n_memory (buffer);
+  gboolean merged = n > SEGMENTS_MAX - peer->n_segments;
+  for (guint i = 0; i < (merged ? 1 : n); i++) {
     Segment *segment = &peer->segments[peer->n_segments];
-    GstMemory *memory = gst_buffer_peek_memory (buffer, i);
+    g_autoptr (GstMemory) memory =
+        merged ? gst_buffer_get_all_memory (buffer) : gst_buffer_get_memory (buffer, i);
     if (!gst_memory_map (memory, &segment->map, GST_MAP_READ))
       continue;
-    segment->memory = gst_memory_ref (memory);
+    segment->memory = g_steal_pointer (&memory);
     segment->data = segment->map.data;
     segment->size = segment->map.size;
     peer->n_segments++;

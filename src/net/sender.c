@@ -250,6 +250,9 @@ serve_all (SptSender *self)
     if (peer && (!peer->blocked || peer->fd < 0))
       serve (self, peer);
   }
+  if (self->peers->len <
+      n) /* who left has changed the places: somebody may have been passed over */
+    self->full = TRUE;
 }
 
 static void

@@ -9,6 +9,8 @@
 #include "ws.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -22,13 +24,20 @@
 #define CHUNK (16 * 1024)
 #define MAGIC "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 #define VIEWER_BYTES (16u << 20)
+/* How long a peer may take to close its side after our goodbye. */
+#define LINGER_MS 2000
+/* No player has so much to say in a second; each request costs a branch's worth of work. */
+#define ASKED_MAX 100
+#define KEEPALIVE_IDLE_S 30
+#define KEEPALIVE_INTERVAL_S 10
+#define KEEPALIVE_COUNT 3
 
 GST_DEBUG_CATEGORY_STATIC (spotter_ws);
 #define GST_CAT_DEFAULT spotter_ws
 
 /* RFC 6455, 5.2 and 7.4.1 */
 enum { OP_CONTINUATION, OP_TEXT, OP_BINARY, OP_CLOSE = 8, OP_PING, OP_PONG };
-enum { CLOSE_NORMAL = 1000, CLOSE_PROTOCOL = 1002, CLOSE_TOO_BIG = 1009 };
+enum { CLOSE_NORMAL = 1000, CLOSE_PROTOCOL = 1002, CLOSE_POLICY = 1008, CLOSE_TOO_BIG = 1009 };
 
 typedef struct {
   SptWsHandler handler;
@@ -53,6 +62,9 @@ struct _SptWsSocket {
   GByteArray *input, *message; /* message: the fragments so far */
   guint8 opcode;               /* of the message under way; 0: none */
   gboolean finishing;
+  guint linger_id;
+  gint64 second; /* monotonic µs: when the count began */
+  guint asked;   /* messages in this second */
 
   const SptWsMedia *media; /* what is asked for or plays; NULL: nothing */
   GCancellable *asking;
@@ -128,7 +140,18 @@ send_frame (SptWsSocket *self, guint8 opcode, gconstpointer data, gsize size)
   spt_sender_write (self->peer, bytes);
 }
 
-/* Says goodbye and closes. */
+static void stop_playing (SptWsSocket *self);
+
+static gboolean
+on_lingered (gpointer data)
+{
+  SptWsSocket *self = data;
+  self->linger_id = 0;
+  spt_sender_remove (self->peer);
+  return G_SOURCE_REMOVE;
+}
+
+/* Says goodbye and closes, at the latest after LINGER_MS. */
 static void
 finish (SptWsSocket *self, guint16 code)
 {
@@ -136,6 +159,8 @@ finish (SptWsSocket *self, guint16 code)
   if (self->finishing)
     return;
   self->finishing = TRUE;
+  stop_playing (self);
+  self->linger_id = g_timeout_add (LINGER_MS, on_lingered, self);
   send_frame (self, OP_CLOSE, reason, sizeof reason);
   spt_sender_finish (self->peer);
 }
@@ -288,7 +313,7 @@ on_lease (GObject *object, GAsyncResult *result, gpointer data)
 void
 spt_ws_play (SptWsSocket *self, const SptWant *want, const SptWsMedia *media)
 {
-  if (!self->door)
+  if (!self->door || self->finishing)
     return;
   stop_playing (self);
   self->media = media;
@@ -308,6 +333,15 @@ spt_ws_play (SptWsSocket *self, const SptWant *want, const SptWsMedia *media)
 static void
 on_text (SptWsSocket *self, const guint8 *data, gsize size)
 {
+  gint64 now = g_get_monotonic_time ();
+  if (now - self->second > G_USEC_PER_SEC) {
+    self->second = now;
+    self->asked = 0;
+  }
+  if (++self->asked > ASKED_MAX) {
+    finish (self, CLOSE_POLICY);
+    return;
+  }
   g_autoptr (GBytes) bytes = g_bytes_new (data, size);
   g_autoptr (JsonNode) node = spt_json_parse (bytes, NULL);
   JsonObject *object = node && JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
@@ -364,7 +398,7 @@ read_frame (SptWsSocket *self, Frame *frame)
   for (guint i = 0; extra && i < extra; i++)
     size = (i ? size << 8 : 0) | data[head + i];
   head += extra;
-  if (size > MESSAGE_MAX || self->message->len + size > MESSAGE_MAX)
+  if (size > MESSAGE_MAX || (!control && self->message->len + size > MESSAGE_MAX))
     return FRAME_TOO_BIG;
   frame->at = head + 4;
   frame->size = (gsize)size;
@@ -437,6 +471,7 @@ on_closed (const GError *reason, gpointer data)
 {
   SptWsSocket *self = data;
   stop_playing (self);
+  g_clear_handle_id (&self->linger_id, g_source_remove);
   self->door = NULL;
   g_source_destroy (self->source);
   g_clear_pointer (&self->source, g_source_unref);
@@ -480,6 +515,10 @@ socket_open (SptWs *door, SptHttpRequest *request, SptStream *stream)
   }
   g_autoptr (GBytes) bytes = g_bytes_new (head, strlen (head));
   self->socket = g_object_ref (socket);
+  g_socket_set_keepalive (socket, TRUE);
+  g_socket_set_option (socket, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S, NULL);
+  g_socket_set_option (socket, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S, NULL);
+  g_socket_set_option (socket, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT, NULL);
   self->peer = spt_sender_add (door->sender,
       &(SptSenderClient){.stream = io,
           .socket = socket,
@@ -510,6 +549,10 @@ on_request (SptHttpRequest *request, gpointer data)
   const char *src = spt_http_request_param (request, "src");
   g_autoptr (GError) error = NULL;
   SptStream *stream = NULL;
+  if (g_str_equal (spt_http_request_method (request), "HEAD")) {
+    spt_http_reply_head (request, "application/json");
+    return;
+  }
   if (!spt_http_request_is_trusted (request))
     error = g_error_new (SPT_ERROR, SPT_ERROR_FORBIDDEN,
         "this web page's origin is not allowed to watch; api.origin allows it");
@@ -538,7 +581,7 @@ spt_ws_new (SptHttp *http, SptSender *sender, SptStreams *streams)
   self->sender = sender;
   self->streams = streams;
   self->handlers = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, g_free);
-  spt_http_route (http, "GET", "/api/ws", SPT_ACTION_VIEW, on_request, self);
+  spt_http_route (http, "GET,HEAD", "/api/ws", SPT_ACTION_VIEW, on_request, self);
   return self;
 }
 

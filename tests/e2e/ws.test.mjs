@@ -110,7 +110,19 @@ test('frames of every kind: fragments, pings, control, too large, unmasked, cut'
     await client.done;
     assert.equal(client.code, code, what);
   }
+  // one who says goodbye, or is told it, and stays
   const fds = countFds(server.pid);
+  const [stays, floods] = [open(), open()];
+  stays.socket.allowHalfOpen = floods.socket.allowHalfOpen = true;
+  stays.say('mse', 'avc1.640029');
+  await waitFor('fragments', () => stays.binaries > 3);
+  stays.frame(8, Buffer.from([3, 232]));
+  await waitFor('the answer', () => floods.status);
+  for (let i = 0; i < 500; i++)
+    floods.say('mse', 'avc1.640029');
+  await waitFor('both to be told', () => stays.code === 1000 && floods.code === 1008);
+  await waitFor('no consumer', async () => !(await server.json('/api/streams?src=bars')).consumers.length);
+  await waitFor('their sockets to go', () => countFds(server.pid) <= fds);
   for (let i = 0; i < 50; i++) {
     const client = open();
     await waitFor('the answer', () => client.status);
