@@ -83,12 +83,13 @@ export class VideoStream extends HTMLElement {
 
   disconnectedCallback() {
     this.#observer?.disconnect();
+    this.#observer = null;
     document.removeEventListener('visibilitychange', this.#watch);
     this.#stop();
   }
 
   attributeChangedCallback(name, before, after) {
-    if (this.isConnected && before !== after) {
+    if (this.#observer && before !== after) {
       this.#tries = 0;
       this.#start();
     }

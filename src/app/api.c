@@ -41,7 +41,8 @@ on_info (SptHttpRequest *request, gpointer data)
   const char *host = spt_http_request_header (request, "Host");
   json_object_set_string_member (
       rtsp, "listen", self->host->rtsp_address ? self->host->rtsp_address : "");
-  json_object_set_string_member (rtsp, "default_query", "video&audio");
+  json_object_set_string_member (
+      rtsp, "default_query", spt_settings_string (self->host->settings, "rtsp.default_query"));
   json_object_set_string_member (
       object, "config_path", self->context.config_path ? self->context.config_path : "");
   json_object_set_string_member (object, "host", host ? host : "");

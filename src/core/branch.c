@@ -40,18 +40,17 @@ struct _SptContainer {
   "video/x-h264, profile=(string){ constrained-baseline, baseline, main, high, "                   \
   "constrained-high, progressive-high, extended }"
 
+#define RTP_AUDIO                                                                                  \
+  "audio/mpeg, mpegversion=4, stream-format=raw; audio/x-opus; audio/x-mulaw; audio/x-alaw; "      \
+  "audio/mpeg, mpegversion=1"
+
 static const SptContainer containers[] = {
     {"mp4", "video/mp4", BROWSER_H264 "; video/x-h265",
         "audio/mpeg, mpegversion=4, stream-format=raw; audio/x-opus", &spt_fragments_packer, NULL},
     /* JPEG only for those who ask for it: everybody can play H.264 */
-    {"rtp", "application/x-rtp", "video/x-h264; video/x-h265; video/x-vp8; video/x-vp9",
-        "audio/mpeg, mpegversion=4, stream-format=raw; audio/x-opus; audio/x-mulaw; audio/x-alaw; "
-        "audio/mpeg, mpegversion=1",
+    {"rtp", "application/x-rtp", "video/x-h264; video/x-h265; video/x-vp8; video/x-vp9", RTP_AUDIO,
         &spt_rtp_packer, NULL},
-    {"rtp-jpeg", "application/x-rtp", "image/jpeg",
-        "audio/mpeg, mpegversion=4, stream-format=raw; audio/x-opus; audio/x-mulaw; audio/x-alaw; "
-        "audio/mpeg, mpegversion=1",
-        &spt_rtp_packer, NULL},
+    {"rtp-jpeg", "application/x-rtp", "image/jpeg", RTP_AUDIO, &spt_rtp_packer, NULL},
     {"mjpeg", "multipart/x-mixed-replace", "image/jpeg", NULL, &spt_multipart_packer, NULL},
     /* latency: how long a picture may wait for sound of its time */
     {"ts", "video/mpegts", BROWSER_H264 "; video/x-h265",

@@ -156,13 +156,22 @@ settle (SptRequest *self, SptNode *node, SptTrack *track)
   return TRUE;
 }
 
+/* (nullable): the container takes nothing of what is wanted */
 static GstCaps *
 accept_video (SptRequest *self, const SptContainer *container)
 {
   g_autoptr (GstCaps) takes = container ? spt_container_accept_video (container) : NULL;
   if (!takes)
     return gst_caps_ref (self->want.video);
-  return self->want.video ? gst_caps_intersect (takes, self->want.video) : g_steal_pointer (&takes);
+  if (!self->want.video)
+    return g_steal_pointer (&takes);
+  g_autoptr (GstCaps) both = gst_caps_intersect (takes, self->want.video);
+  if (!gst_caps_is_empty (both))
+    return g_steal_pointer (&both);
+  g_autofree char *wanted = gst_caps_to_string (self->want.video);
+  self->error =
+      g_error_new (SPT_ERROR, SPT_ERROR_UNSUPPORTED, "%s cannot carry %s", self->container, wanted);
+  return NULL;
 }
 
 /* (nullable): the container takes no sound */
@@ -246,6 +255,8 @@ spt_request_advance (SptRequest *self, SptChain *chain, SptTrack *const tracks[2
   SptNode *node = NULL;
   if (has_video) {
     g_autoptr (GstCaps) accept = accept_video (self, container);
+    if (!accept)
+      return TRUE;
     LaneState state = walk (chain, self->holds[0], accept, &node, &video, &self->error);
     if (state != LANE_READY)
       return state == LANE_FAILED;

@@ -59,7 +59,6 @@ typedef struct {
   GstCaps *in_caps, *out_caps;
   GPtrArray *packets; /* of GstBuffer: what the current unit has become */
   guint32 ssrc;
-  guint clock_rate;
   guint32 sent, octets;
   GstClockTime pts;      /* of the first packet of the last unit, */
   guint32 timestamp;     /* and its RTP time */
@@ -121,12 +120,9 @@ on_event (GstPad *pad, GstObject *parent, GstEvent *event)
   Lane *lane = gst_pad_get_element_private (pad);
   if (GST_EVENT_TYPE (event) == GST_EVENT_CAPS) {
     GstCaps *caps;
-    int rate = 0;
     gst_event_parse_caps (event, &caps);
     const GstStructure *s = gst_caps_get_structure (caps, 0);
     gst_structure_get_uint (s, "ssrc", &lane->ssrc);
-    if (gst_structure_get_int (s, "clock-rate", &rate) && rate > 0)
-      lane->clock_rate = (guint)rate;
     gst_caps_replace (&lane->out_caps, caps);
     publish_caps (lane->owner);
   }

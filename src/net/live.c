@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "ask.h"
 #include "error.h"
 #include "filters.h"
 #include "track.h"
@@ -33,14 +34,14 @@ typedef struct {
   GstClockTime duration;
   SptLease *lease;
   SptViewer *viewer;
-  GCancellable *gone;
+  SptAsk *ask;
   gulong left_id;
   guint answer_id, again_id;
   gboolean handed; /* the sender has the socket */
   gboolean over;
 } Session;
 
-static void ask (Session *self);
+static void ask_stream (Session *self);
 
 static Session *
 session_ref (Session *self)
@@ -59,7 +60,6 @@ session_unref (gpointer data)
   g_free (self->consumer.remote_addr);
   g_free (self->consumer.user_agent);
   g_clear_object (&self->viewer);
-  g_object_unref (self->gone);
   g_object_unref (self->stream);
   spt_http_request_unref (self->request);
   g_free (self);
@@ -80,7 +80,7 @@ session_end (Session *self)
     g_clear_pointer (&self->lease, spt_lease_free);
   }
   spt_viewer_silence (self->viewer);
-  g_cancellable_cancel (self->gone);
+  g_clear_pointer (&self->ask, spt_ask_take_back);
   session_unref (self);
 }
 
@@ -160,19 +160,16 @@ ask_again (gpointer data)
 {
   Session *self = data;
   self->again_id = 0;
-  ask (self);
+  ask_stream (self);
   return G_SOURCE_REMOVE;
 }
 
 static void
-on_lease (GObject *object, GAsyncResult *result, gpointer data)
+on_lease (SptLease *lease, const GError *error, gpointer data)
 {
   Session *self = data;
-  g_autoptr (GError) error = NULL;
-  SptLease *lease = spt_stream_request_finish (SPT_STREAM (object), result, &error);
-  if (self->over) {
-    g_clear_pointer (&lease, spt_lease_free);
-  } else if (lease) {
+  self->ask = NULL;
+  if (lease) {
     self->lease = lease;
     spt_lease_set_viewer (lease, self->viewer);
     GST_INFO ("%s: %s viewer %s", spt_stream_get_name (self->stream), self->door->format,
@@ -186,14 +183,12 @@ on_lease (GObject *object, GAsyncResult *result, gpointer data)
     spt_http_reply_error (self->request, error);
     session_end (self);
   }
-  session_unref (self);
 }
 
 static void
-ask (Session *self)
+ask_stream (Session *self)
 {
-  spt_stream_request_async (
-      self->stream, &self->want, &self->consumer, self->gone, on_lease, session_ref (self));
+  self->ask = spt_ask (self->stream, &self->want, &self->consumer, on_lease, self);
 }
 
 static void
@@ -224,12 +219,11 @@ session_start (SptHost *host, SptHttpRequest *request, const SptLiveDoor *door, 
       .remote_addr = g_strdup (spt_http_request_remote (request)),
       .user_agent = g_strdup (spt_http_request_header (request, "User-Agent"))};
   self->viewer = spt_viewer_new (door->newest ? &newest : &queued, on_viewer, self);
-  self->gone = g_cancellable_new ();
   self->left_id = g_signal_connect (
       spt_http_request_cancellable (request), "cancelled", G_CALLBACK (on_request_gone), self);
   self->answer_id = g_timeout_add (ANSWER_MS, answer_anyway, self);
   spt_http_wait (request);
-  ask (self);
+  ask_stream (self);
 }
 
 /* ---- reading the request ------------------------------------------------------------------ */

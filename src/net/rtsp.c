@@ -10,8 +10,6 @@
 #include "rtsp.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -26,11 +24,6 @@
 #define HEADERS_MAX 64
 #define CHUNK (16 * 1024)
 #define TICK_S 1
-#define KEEPALIVE_IDLE_S 30
-#define KEEPALIVE_INTERVAL_S 10
-#define KEEPALIVE_COUNT 3
-/* How long a peer may take to close its side after the last answer. */
-#define FINISH_US (2 * G_USEC_PER_SEC)
 
 GST_DEBUG_CATEGORY (spotter_rtsp); /* also of outputs/rtsp*.c */
 #define GST_CAT_DEFAULT spotter_rtsp
@@ -446,10 +439,9 @@ static gboolean
 is_overdue (SptRtspConnection *self, gint64 now)
 {
   gint64 message = self->server->limits.timeout_ms * 1000ll, silence = self->timeout_ms * 1000ll;
-  if (self->finishing)
-    return now - self->heard > FINISH_US;
-  return (self->started && !self->busy && now - self->started > message) ||
-         (silence && !self->busy && now - self->heard > silence);
+  return !self->busy && !self->finishing &&
+         ((self->started && now - self->started > message) ||
+             (silence && now - self->heard > silence));
 }
 
 static gboolean
@@ -499,11 +491,6 @@ on_incoming (GSocket *listener, GIOCondition condition, gpointer data)
   self->input = g_byte_array_new ();
   self->timeout_ms = server->limits.timeout_ms;
   self->heard = g_get_monotonic_time ();
-  /* A viewer whose machine has gone is noticed though its stream is silent. */
-  g_socket_set_keepalive (socket, TRUE);
-  g_socket_set_option (socket, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S, NULL);
-  g_socket_set_option (socket, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S, NULL);
-  g_socket_set_option (socket, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT, NULL);
   self->peer = spt_sender_add (server->sender,
       &(SptSenderClient){.socket = g_steal_pointer (&socket),
           .duplex = TRUE,
@@ -577,8 +564,7 @@ spt_rtsp_connection_set_timeout (SptRtspConnection *self, guint ms)
 void
 spt_rtsp_connection_touch (SptRtspConnection *self)
 {
-  if (!self->finishing)
-    self->heard = g_get_monotonic_time ();
+  self->heard = g_get_monotonic_time ();
 }
 
 /* Closes when what has been answered is written. */
@@ -588,7 +574,6 @@ spt_rtsp_connection_finish (SptRtspConnection *self)
   if (self->finishing || !self->server)
     return;
   self->finishing = TRUE;
-  self->heard = g_get_monotonic_time ();
   g_byte_array_set_size (self->input, 0);
   spt_sender_finish (self->peer);
 }

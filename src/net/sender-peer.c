@@ -141,9 +141,7 @@ load (SptSenderPeer *peer)
   peer->last |= unit != NULL;
   if (peer->n_segments)
     return LOAD_SOMETHING;
-  if (peer->last)
-    return LOAD_END;
-  if (peer->finish || (peer->viewer && spt_viewer_ended (peer->viewer, NULL)))
+  if (peer->last || peer->finish || (peer->viewer && spt_viewer_ended (peer->viewer, NULL)))
     return LOAD_END;
   return LOAD_NOTHING;
 }
@@ -204,17 +202,14 @@ may_go (SptSenderPeer *peer)
 static SptSenderFlush
 send_datagrams (SptSenderPeer *peer)
 {
+  const Segment *unit = &peer->segments[0]; /* one memory (core/rtp.c) */
   if (!peer->n_segments)
     return SPT_FLUSH_IDLE;
   if (!may_go (peer))
     return SPT_FLUSH_BLOCKED;
-  for (guint i = 0; i < peer->n_segments; i++) {
-    const Segment *segment = &peer->segments[i];
-    if (!spt_datagrams_send (peer->config.datagrams, segment->data, segment->size, &peer->sent)) {
-      peer->sender->full = TRUE;
-      return SPT_FLUSH_BLOCKED;
-    }
-    peer->sent = 0;
+  if (!spt_datagrams_send (peer->config.datagrams, unit->data, unit->size, &peer->sent)) {
+    peer->sender->full = TRUE;
+    return SPT_FLUSH_BLOCKED;
   }
   peer->progress = g_get_monotonic_time ();
   spt_sender_peer_release (peer);

@@ -28,8 +28,9 @@ struct _SptSenderPeer {
   SptViewer *viewer;
   GQueue control; /* of GBytes, sent before the next unit */
   gsize control_bytes;
-  gboolean finish; /* close when all that is queued is written */
-  gboolean last;   /* close when what is loaded is written */
+  gboolean finish;      /* close when all that is queued is written */
+  gboolean last;        /* close when what is loaded is written */
+  gboolean half_closed; /* all is said: the peer may still read, and close its side */
   gboolean closed;
   GstCaps *caps;
   Segment segments[SEGMENTS_MAX];

@@ -26,6 +26,8 @@
 #define SEND_BUFFER (512 * 1024)
 #define EVENTS_MAX 128
 #define TICK_MS 1000
+/* How long a peer may take to close its side after the last answer. */
+#define LINGER_US (2 * G_USEC_PER_SEC)
 /* How soon datagrams that wait are tried again. */
 #define FULL_MS 2
 
@@ -150,6 +152,8 @@ serve (SptSender *self, SptSenderPeer *peer)
      * sees the end here, and the owner closes when it has nothing more to read. */
     shutdown (peer->fd, SHUT_WR);
     peer->finish = FALSE;
+    peer->half_closed = TRUE;
+    peer->progress = g_get_monotonic_time ();
     result = SPT_FLUSH_IDLE;
   }
   if (result == SPT_FLUSH_CLOSE)
@@ -250,8 +254,8 @@ serve_all (SptSender *self)
     if (peer && (!peer->blocked || peer->fd < 0))
       serve (self, peer);
   }
-  if (self->peers->len <
-      n) /* who left has changed the places: somebody may have been passed over */
+  /* Who left has changed the places: somebody may have been passed over. */
+  if (self->peers->len < n)
     self->full = TRUE;
 }
 
@@ -261,7 +265,9 @@ cut_stalled (SptSender *self)
   gint64 now = g_get_monotonic_time ();
   for (guint i = self->peers->len; i-- > 0;) {
     SptSenderPeer *peer = g_ptr_array_index (self->peers, i);
-    if (peer->blocked && now - peer->progress > self->stall_ms * 1000ll)
+    if (peer->half_closed && now - peer->progress > LINGER_US)
+      close_peer (self, peer, NULL);
+    else if (peer->blocked && now - peer->progress > self->stall_ms * 1000ll)
       close_peer (self, peer,
           g_error_new (SPT_ERROR, SPT_ERROR_FAILED, "the viewer took nothing for %.0f s",
               self->stall_ms / 1000.0));
@@ -362,6 +368,17 @@ order (SptSenderPeer *peer, Order what, gpointer argument)
   wake (peer->sender);
 }
 
+/* A peer whose machine has gone is noticed though its stream is silent. */
+static void
+keep_alive (int fd)
+{
+  static const int on = 1, idle_s = 30, interval_s = 10, count = 3;
+  setsockopt (fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  setsockopt (fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+  setsockopt (fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+  setsockopt (fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+}
+
 /**
  * spt_sender_add:
  * @config: copied; its closed function is called exactly once, on the main context; the viewer must
@@ -384,6 +401,7 @@ spt_sender_add (SptSender *self, const SptSenderClient *config, GBytes *head)
   if (config->socket) {
     setsockopt (peer->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     setsockopt (peer->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    keep_alive (peer->fd);
     g_socket_set_blocking (config->socket, FALSE);
   }
   g_atomic_int_inc (&self->count);
@@ -421,8 +439,8 @@ spt_sender_feed (SptSenderPeer *peer, SptViewer *viewer)
     spt_viewer_set_notify (viewer, on_viewer, peer->sender);
 }
 
-/* Sends what has been written and no more units, then closes; a duplex peer's owner hears the end
- * of its input, or gives up, and says spt_sender_remove(). */
+/* Sends what has been written and no more units, then closes; a duplex peer may first close its
+ * side: its owner hears the end of the input and says spt_sender_remove(), or it is closed soon. */
 void
 spt_sender_finish (SptSenderPeer *peer)
 {

@@ -9,11 +9,10 @@
 #include "ws.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "ask.h"
 #include "error.h"
 #include "json.h"
 #include "track.h"
@@ -24,13 +23,8 @@
 #define CHUNK (16 * 1024)
 #define MAGIC "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 #define VIEWER_BYTES (16u << 20)
-/* How long a peer may take to close its side after our goodbye. */
-#define LINGER_MS 2000
 /* No player has so much to say in a second; each request costs a branch's worth of work. */
 #define ASKED_MAX 100
-#define KEEPALIVE_IDLE_S 30
-#define KEEPALIVE_INTERVAL_S 10
-#define KEEPALIVE_COUNT 3
 
 GST_DEBUG_CATEGORY_STATIC (spotter_ws);
 #define GST_CAT_DEFAULT spotter_ws
@@ -52,7 +46,6 @@ struct _SptWs {
 };
 
 struct _SptWsSocket {
-  grefcount refs;
   SptWs *door; /* NULL when closed */
   SptStream *stream;
   char *remote, *user_agent;
@@ -62,12 +55,11 @@ struct _SptWsSocket {
   GByteArray *input, *message; /* message: the fragments so far */
   guint8 opcode;               /* of the message under way; 0: none */
   gboolean finishing;
-  guint linger_id;
   gint64 second; /* monotonic µs: when the count began */
   guint asked;   /* messages in this second */
 
   const SptWsMedia *media; /* what is asked for or plays; NULL: nothing */
-  GCancellable *asking;
+  SptAsk *ask;
   SptLease *lease;
   SptViewer *viewer;
 };
@@ -142,16 +134,7 @@ send_frame (SptWsSocket *self, guint8 opcode, gconstpointer data, gsize size)
 
 static void stop_playing (SptWsSocket *self);
 
-static gboolean
-on_lingered (gpointer data)
-{
-  SptWsSocket *self = data;
-  self->linger_id = 0;
-  spt_sender_remove (self->peer);
-  return G_SOURCE_REMOVE;
-}
-
-/* Says goodbye and closes, at the latest after LINGER_MS. */
+/* Says goodbye and closes. */
 static void
 finish (SptWsSocket *self, guint16 code)
 {
@@ -160,7 +143,6 @@ finish (SptWsSocket *self, guint16 code)
     return;
   self->finishing = TRUE;
   stop_playing (self);
-  self->linger_id = g_timeout_add (LINGER_MS, on_lingered, self);
   send_frame (self, OP_CLOSE, reason, sizeof reason);
   spt_sender_finish (self->peer);
 }
@@ -232,9 +214,7 @@ frame_unit (GstBuffer *unit, GstCaps *caps, SptViewer *viewer, gpointer data)
 static void
 stop_playing (SptWsSocket *self)
 {
-  if (self->asking)
-    g_cancellable_cancel (self->asking);
-  g_clear_object (&self->asking);
+  g_clear_pointer (&self->ask, spt_ask_take_back);
   if (self->viewer) {
     spt_track_detach (spt_lease_get_track (self->lease), self->viewer);
     spt_sender_feed (self->peer, NULL);
@@ -244,18 +224,9 @@ stop_playing (SptWsSocket *self)
   self->media = NULL;
 }
 
-static SptWsSocket *
-socket_ref (SptWsSocket *self)
-{
-  g_ref_count_inc (&self->refs);
-  return self;
-}
-
 static void
-socket_unref (SptWsSocket *self)
+socket_free (SptWsSocket *self)
 {
-  if (!g_ref_count_dec (&self->refs))
-    return;
   g_clear_object (&self->stream);
   g_clear_object (&self->socket);
   g_byte_array_unref (self->input);
@@ -265,41 +236,29 @@ socket_unref (SptWsSocket *self)
   g_free (self);
 }
 
-typedef struct {
-  SptWsSocket *socket;
-  GCancellable *cancellable;
-} Ask;
-
 static void
-on_lease (GObject *object, GAsyncResult *result, gpointer data)
+on_lease (SptLease *lease, const GError *error, gpointer data)
 {
   static const SptViewerLimits queued = {SPT_DROP_TO_KEYFRAME, VIEWER_BYTES, 3 * GST_SECOND};
   static const SptViewerLimits newest = {SPT_DROP_TO_NEWEST, VIEWER_BYTES, 100 * GST_MSECOND};
-  g_autofree Ask *ask = data;
-  g_autoptr (GCancellable) cancellable = ask->cancellable;
-  SptWsSocket *self = ask->socket;
-  g_autoptr (GError) error = NULL;
-  SptLease *lease = spt_stream_request_finish (SPT_STREAM (object), result, &error);
-  if (self->asking != cancellable) { /* nobody waits for this answer any more */
-    g_clear_pointer (&lease, spt_lease_free);
-  } else if (lease) {
-    Flow *flow = g_new0 (Flow, 1);
-    *flow = (Flow){.media = self->media, .state = -1};
-    g_clear_object (&self->asking);
-    self->lease = lease;
-    self->viewer = spt_viewer_new (self->media->newest ? &newest : &queued, NULL, NULL);
-    g_object_set_data_full (G_OBJECT (self->viewer), "spt-flow", flow, flow_free);
-    spt_lease_set_viewer (lease, self->viewer);
-    GST_INFO (
-        "%s: %s viewer %s", spt_stream_get_name (self->stream), self->media->format, self->remote);
-    spt_track_attach (spt_lease_get_track (lease), self->viewer, 0);
-    spt_sender_feed (self->peer, self->viewer);
-  } else {
+  SptWsSocket *self = data;
+  self->ask = NULL;
+  if (!lease) {
     const char *type = self->media->type;
     stop_playing (self);
     spt_ws_fail (self, type, error);
+    return;
   }
-  socket_unref (self);
+  Flow *flow = g_new0 (Flow, 1);
+  *flow = (Flow){.media = self->media, .state = -1};
+  self->lease = lease;
+  self->viewer = spt_viewer_new (self->media->newest ? &newest : &queued, NULL, NULL);
+  g_object_set_data_full (G_OBJECT (self->viewer), "spt-flow", flow, flow_free);
+  spt_lease_set_viewer (lease, self->viewer);
+  GST_INFO (
+      "%s: %s viewer %s", spt_stream_get_name (self->stream), self->media->format, self->remote);
+  spt_track_attach (spt_lease_get_track (lease), self->viewer, 0);
+  spt_sender_feed (self->peer, self->viewer);
 }
 
 /**
@@ -317,14 +276,11 @@ spt_ws_play (SptWsSocket *self, const SptWant *want, const SptWsMedia *media)
     return;
   stop_playing (self);
   self->media = media;
-  self->asking = g_cancellable_new ();
-  Ask *ask = g_new (Ask, 1);
-  *ask = (Ask){socket_ref (self), g_object_ref (self->asking)};
   SptConsumer consumer = {.format = media->format,
       .protocol = "ws",
       .remote_addr = self->remote,
       .user_agent = self->user_agent};
-  spt_stream_request_async (self->stream, want, &consumer, ask->cancellable, on_lease, ask);
+  self->ask = spt_ask (self->stream, want, &consumer, on_lease, self);
 }
 
 /* ---- messages ----------------------------------------------------------------------------- */
@@ -471,11 +427,10 @@ on_closed (const GError *reason, gpointer data)
 {
   SptWsSocket *self = data;
   stop_playing (self);
-  g_clear_handle_id (&self->linger_id, g_source_remove);
   self->door = NULL;
   g_source_destroy (self->source);
   g_clear_pointer (&self->source, g_source_unref);
-  socket_unref (self);
+  socket_free (self);
 }
 
 static char *
@@ -499,7 +454,6 @@ socket_open (SptWs *door, SptHttpRequest *request, SptStream *stream)
                                            "Sec-WebSocket-Accept: %s\r\n\r\n",
       accept);
   SptWsSocket *self = g_new0 (SptWsSocket, 1);
-  g_ref_count_init (&self->refs);
   self->door = door;
   self->stream = g_object_ref (stream);
   self->remote = g_strdup (spt_http_request_remote (request));
@@ -510,15 +464,11 @@ socket_open (SptWs *door, SptHttpRequest *request, SptStream *stream)
   GSocket *socket = NULL;
   GIOStream *io = spt_http_take_over (request, "", &socket, &unused);
   if (!io) {
-    socket_unref (self);
+    socket_free (self);
     return;
   }
   g_autoptr (GBytes) bytes = g_bytes_new (head, strlen (head));
   self->socket = g_object_ref (socket);
-  g_socket_set_keepalive (socket, TRUE);
-  g_socket_set_option (socket, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S, NULL);
-  g_socket_set_option (socket, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S, NULL);
-  g_socket_set_option (socket, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT, NULL);
   self->peer = spt_sender_add (door->sender,
       &(SptSenderClient){.stream = io,
           .socket = socket,

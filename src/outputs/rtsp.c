@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "ask.h"
 #include "doors.h"
 #include "error.h"
 #include "filters.h"
@@ -43,7 +44,7 @@ static const SptOption options[] = {
         "address and port of the RTSP door; \":8554\" is every address, \"\" closes it"},
     {"rtsp.username", SPT_OPTION_STRING, "", 0, 0, "user name asked for (Digest or Basic)"},
     {"rtsp.password", SPT_OPTION_STRING, "", 0, 0, "its password; empty: none is asked for"},
-    {"rtsp.default_query", SPT_OPTION_STRING, "", 0, 0,
+    {"rtsp.default_query", SPT_OPTION_STRING, "video&audio", 0, 0,
         "query of addresses that have none, such as \"video=h264&audio=aac\""},
     {"rtsp.udp_ports", SPT_OPTION_STRINGS, NULL, 0, 0,
         "first and last UDP port for media; none: any. Each track in use takes two"},
@@ -77,7 +78,7 @@ typedef struct {
   GstRTSPMethod waiting;
   guint lane;
   char *transport;
-  GCancellable *asking;
+  SptAsk *ask;
   SptViewer *scout; /* tells when the track has its first unit */
   guint wait_id;
 
@@ -115,9 +116,7 @@ static void
 stop_waiting (Session *self)
 {
   g_clear_handle_id (&self->wait_id, g_source_remove);
-  if (self->asking)
-    g_cancellable_cancel (self->asking);
-  g_clear_object (&self->asking);
+  g_clear_pointer (&self->ask, spt_ask_take_back);
   if (self->scout) {
     spt_track_detach (track_of (self), self->scout);
     spt_viewer_silence (self->scout);
@@ -282,30 +281,18 @@ wait_for_unit (Session *self)
   spt_track_attach (track, self->scout, 0);
 }
 
-/* One question to a stream. */
-typedef struct {
-  Session *session;
-  GCancellable *cancellable;
-} Ask;
-
 static void
-on_lease (GObject *object, GAsyncResult *result, gpointer data)
+on_lease (SptLease *lease, const GError *error, gpointer data)
 {
-  g_autofree Ask *ask = data;
-  g_autoptr (GCancellable) cancellable = ask->cancellable;
-  Session *self = ask->session;
-  g_autoptr (GError) error = NULL;
-  SptLease *lease = spt_stream_request_finish (SPT_STREAM (object), result, &error);
-  if (self->asking != cancellable) { /* nobody waits for this answer any more */
-    g_clear_pointer (&lease, spt_lease_free);
-  } else if (lease) {
+  Session *self = data;
+  self->ask = NULL;
+  if (lease) {
     spt_rtsp_media_set_lease (self->media, lease);
     wait_for_unit (self);
   } else {
     drop_media (self);
     spt_rtsp_reply_error (self->connection, error);
   }
-  session_unref (self);
 }
 
 static gboolean
@@ -374,11 +361,8 @@ with_track (
       .user_agent = (char *)spt_rtsp_connection_user_agent (self->connection)};
   self->stream = g_object_ref (stream);
   self->query = g_steal_pointer (&query);
-  self->asking = g_cancellable_new ();
   self->wait_id = g_timeout_add (WAIT_MS, on_waited, self);
-  Ask *ask = g_new (Ask, 1);
-  *ask = (Ask){session_ref (self), g_object_ref (self->asking)};
-  spt_stream_request_async (stream, &want, &consumer, ask->cancellable, on_lease, ask);
+  self->ask = spt_ask (stream, &want, &consumer, on_lease, self);
   spt_filters_clear (&want);
 }
 

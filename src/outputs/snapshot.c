@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "ask.h"
 #include "doors.h"
 #include "error.h"
 #include "live.h"
@@ -39,7 +40,7 @@ typedef struct {
   char *key;
   SptLease *lease;
   SptViewer *viewer;
-  GCancellable *gone;
+  SptAsk *ask;
   gulong left_id;
   guint timeout_id;
   gatomicrefcount refs;
@@ -68,7 +69,6 @@ shot_unref (gpointer data)
   if (!g_atomic_ref_count_dec (&self->refs))
     return;
   g_object_unref (self->viewer);
-  g_object_unref (self->gone);
   g_object_unref (self->stream);
   spt_http_request_unref (self->request);
   g_free (self->key);
@@ -89,7 +89,7 @@ shot_end (Shot *self)
     g_clear_pointer (&self->lease, spt_lease_free);
   }
   spt_viewer_silence (self->viewer);
-  g_cancellable_cancel (self->gone);
+  g_clear_pointer (&self->ask, spt_ask_take_back);
   shot_unref (self);
 }
 
@@ -253,20 +253,16 @@ on_viewer (SptViewer *viewer, gpointer data)
 }
 
 static void
-on_lease (GObject *object, GAsyncResult *result, gpointer data)
+on_lease (SptLease *lease, const GError *error, gpointer data)
 {
   Shot *self = data;
-  g_autoptr (GError) error = NULL;
-  SptLease *lease = spt_stream_request_finish (SPT_STREAM (object), result, &error);
-  if (self->over) {
-    g_clear_pointer (&lease, spt_lease_free);
-  } else if (lease) {
+  self->ask = NULL;
+  if (lease) {
     self->lease = lease;
     spt_track_attach (spt_lease_get_track (lease), self->viewer, 0);
   } else {
     answer_error (self, error);
   }
-  shot_unref (self);
 }
 
 static gboolean
@@ -298,7 +294,6 @@ shot_start (Snapshot *door, SptHttpRequest *request, SptStream *stream, const Sh
   self->request = spt_http_request_ref (request);
   self->stream = g_object_ref (stream);
   self->viewer = spt_viewer_new (&limits, on_viewer, self);
-  self->gone = g_cancellable_new ();
   self->left_id = g_signal_connect (
       spt_http_request_cancellable (request), "cancelled", G_CALLBACK (on_gone), self);
   self->timeout_id = g_timeout_add (WAIT_MS, on_timeout, self);
@@ -309,7 +304,7 @@ shot_start (Snapshot *door, SptHttpRequest *request, SptStream *stream, const Sh
       .remote_addr = (char *)spt_http_request_remote (request),
       .user_agent = (char *)spt_http_request_header (request, "User-Agent")};
   spt_http_wait (request);
-  spt_stream_request_async (stream, &want, &consumer, self->gone, on_lease, shot_ref (self));
+  self->ask = spt_ask (stream, &want, &consumer, on_lease, self);
 }
 
 static gboolean

@@ -352,7 +352,9 @@ test('the address of a stream is told', async t => {
   assert.equal((await server.json('/api')).rtsp.listen, server.rtsp.replace('rtsp://', ''));
   const {stdout} = await run(join(process.env.SPOTTER_BUILD ?? 'build', 'src/spotter'), ['show', 'ball', '--url', server.base]);
   assert.match(stdout, new RegExp(`rtsp://127.0.0.1:${server.rtspPort}/ball`));
-  const closed = await startSpotter(t, {options: {'rtsp.listen': ''}});
+  assert.equal((await server.json('/api')).rtsp.default_query, 'video&audio');
+  const closed = await startSpotter(t, {options: {'rtsp.listen': '', 'rtsp.default_query': 'video=mjpeg'}});
+  assert.equal((await closed.json('/api')).rtsp.default_query, 'video=mjpeg');
   assert.equal((await closed.json('/api')).rtsp.listen, '');
   assert.ok(readFileSync('data/openapi.yaml', 'utf8').includes('rtsp'));
 });

@@ -63,6 +63,13 @@ test('mse takes what the browser plays; errors name the request; mjpeg follows o
   assert.ok(!wrong.closed);
 });
 
+test('a codec that a container cannot carry is a sentence with both in it', async t => {
+  const server = await startSpotter(t, {streams: {bars: 'test:smpte'}});
+  const response = await server.get('/stream.mp4?src=bars&video=vp8');
+  assert.equal(response.status, 501);
+  assert.match(await response.text(), /mp4 cannot carry video\/x-vp8/);
+});
+
 test('who may not, and what is no WebSocket', async t => {
   const server = await startSpotter(t, {streams: {bars: 'test:smpte'}});
   const status = async (path, headers) => {
