@@ -50,6 +50,11 @@ static const SptContainer containers[] = {
     /* JPEG only for those who ask for it: everybody can play H.264 */
     {"rtp", "application/x-rtp", "video/x-h264; video/x-h265; video/x-vp8; video/x-vp9", RTP_AUDIO,
         &spt_rtp_packer, NULL},
+    /* Browsers cannot be told to wait: no reordered pictures (SPT_REORDERS). */
+    {"webrtc", "application/x-rtp",
+        BROWSER_H264 ", " SPT_REORDERS "=(boolean)false; video/x-vp8; video/x-vp9",
+        "audio/x-opus, channel-mapping-family=(int)0; audio/x-mulaw; audio/x-alaw", &spt_webrtc_packer,
+        NULL},
     {"rtp-jpeg", "application/x-rtp", "image/jpeg", RTP_AUDIO, &spt_rtp_packer, NULL},
     {"mjpeg", "multipart/x-mixed-replace", "image/jpeg", NULL, &spt_multipart_packer, NULL},
     /* latency: how long a picture may wait for sound of its time */
@@ -364,7 +369,7 @@ spt_branch_new_recipe (const SptRecipe *recipe, SptTrack *input, GError **error)
   g_autofree char *launch = recipe_launch (candidate, input);
   if (!build (self, launch, error))
     return NULL;
-  if (g_str_equal (recipe->name, "h264"))
+  if (!g_str_has_prefix (recipe->name, "decode"))
     spt_track_set_keyframe_func (self->out, force_keyframe, self);
   return g_steal_pointer (&self);
 }

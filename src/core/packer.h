@@ -19,6 +19,7 @@ extern const SptPacker spt_fragments_packer;
 void spt_fragments_rebase (guint8 *head, GstCaps *caps, gint64 *origin);
 extern const SptPacker spt_multipart_packer;
 extern const SptPacker spt_rtp_packer;
+extern const SptPacker spt_webrtc_packer; /* smaller packets */
 
 /* The boundary of multipart JPEG; clients of go2rtc know it by this name. */
 #define SPT_MULTIPART_BOUNDARY "frame"

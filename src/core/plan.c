@@ -48,6 +48,11 @@ static const SptCandidate h264_encoders[] = {
     {"openh264enc", I420 "openh264enc complexity=low gop-size={gop}" H264_OUT},
     {NULL, NULL},
 };
+static const SptCandidate vp8_encoders[] = {
+    {"vp8enc", I420 "vp8enc deadline=1 cpu-used=8 threads=2 lag-in-frames=0 end-usage=cbr "
+                    "target-bitrate={kbps}000 keyframe-max-dist={gop}"},
+    {NULL, NULL},
+};
 static const SptCandidate jpeg_encoders[] = {{"jpegenc", I420 "jpegenc quality=80"}, {NULL, NULL}};
 
 #define AAC_OUT " ! aacparse ! capsfilter caps=\"audio/mpeg, mpegversion=4, stream-format=raw\""
@@ -79,6 +84,7 @@ static const SptRecipe recipes[] = {
     {"decode", "video/mpeg, mpegversion=(int){1, 2}", "video/x-raw", 10, mpeg_decoders},
     {"decode", "video/mpeg, mpegversion=4", "video/x-raw", 10, mpeg4_decoders},
     {"h264", "video/x-raw", "video/x-h264, profile=high", 30, h264_encoders},
+    {"vp8", "video/x-raw", "video/x-vp8", 40, vp8_encoders},
     {"jpeg", "video/x-raw", "image/jpeg", 20, jpeg_encoders},
     {"decode-audio", "audio/mpeg, mpegversion=4", "audio/x-raw", 1, aac_decoders},
     {"decode-audio", "audio/mpeg, mpegversion=1", "audio/x-raw", 1, mp3_decoders},

@@ -21,6 +21,8 @@
 
 /* What fits an Ethernet frame with IP and UDP headers and some room for a tunnel. */
 #define MTU 1400
+/* … and SRTP's tag, TURN's header: what WebRTC implementations agree on. */
+#define WEBRTC_MTU 1200
 #define REPORT_INTERVAL (5 * GST_SECOND)
 #define REPORT_MAX 256
 #define RTP_HEADER 12
@@ -67,7 +69,7 @@ typedef struct {
 
 struct _Rtp {
   SptTrack *out;
-  guint n;
+  guint n, mtu;
   char *cname;
   gboolean complained;
   Lane lanes[SPT_RTP_LANES];
@@ -131,7 +133,7 @@ on_event (GstPad *pad, GstObject *parent, GstEvent *event)
 }
 
 static GstElement *
-make_payloader (GstCaps *caps)
+make_payloader (GstCaps *caps, guint mtu)
 {
   for (guint i = 0; i < G_N_ELEMENTS (payloaders); i++) {
     g_autoptr (GstCaps) takes = gst_caps_from_string (payloaders[i].caps);
@@ -140,7 +142,7 @@ make_payloader (GstCaps *caps)
     GstElement *element =
         gst_parse_launch_full (payloaders[i].payloader, NULL, GST_PARSE_FLAG_FATAL_ERRORS, NULL);
     if (element)
-      g_object_set (element, "pt", payloaders[i].pt, "mtu", MTU, "perfect-rtptime", FALSE, NULL);
+      g_object_set (element, "pt", payloaders[i].pt, "mtu", mtu, "perfect-rtptime", FALSE, NULL);
     return element;
   }
   return NULL;
@@ -165,7 +167,7 @@ lane_init (Rtp *self, guint index, SptTrack *input)
   lane->packets = g_ptr_array_new_with_free_func ((GDestroyNotify)gst_buffer_unref);
   lane->reported = GST_CLOCK_TIME_NONE;
   lane->pts = GST_CLOCK_TIME_NONE;
-  lane->payloader = caps ? make_payloader (caps) : NULL;
+  lane->payloader = caps ? make_payloader (caps, self->mtu) : NULL;
   if (!lane->payloader)
     return;
   gst_object_ref_sink (lane->payloader);
@@ -327,7 +329,7 @@ rtp_take (gpointer data, GstSample *sample, guint pad)
 }
 
 static gpointer
-rtp_new (SptTrack *const *inputs, guint n, SptTrack *out)
+packer_new (SptTrack *const *inputs, guint n, SptTrack *out, guint mtu)
 {
   static gsize once;
   if (g_once_init_enter (&once)) {
@@ -337,10 +339,23 @@ rtp_new (SptTrack *const *inputs, guint n, SptTrack *out)
   Rtp *self = g_new0 (Rtp, 1);
   self->out = g_object_ref (out);
   self->n = MIN (n, SPT_RTP_LANES);
+  self->mtu = mtu;
   self->cname = g_strdup_printf ("spotter-%08x", g_random_int ());
   for (guint i = 0; i < self->n; i++)
     lane_init (self, i, inputs[i]);
   return self;
+}
+
+static gpointer
+rtp_new (SptTrack *const *inputs, guint n, SptTrack *out)
+{
+  return packer_new (inputs, n, out, MTU);
+}
+
+static gpointer
+webrtc_new (SptTrack *const *inputs, guint n, SptTrack *out)
+{
+  return packer_new (inputs, n, out, WEBRTC_MTU);
 }
 
 static void
@@ -356,6 +371,8 @@ rtp_free (gpointer data)
 
 const SptPacker spt_rtp_packer = {
     .name = "rtp", .new = rtp_new, .take = rtp_take, .free = rtp_free};
+const SptPacker spt_webrtc_packer = {
+    .name = "webrtc", .new = webrtc_new, .take = rtp_take, .free = rtp_free};
 
 /* ---- for the door ------------------------------------------------------------------------- */
 
@@ -439,6 +456,45 @@ compare_pts (gconstpointer a, gconstpointer b)
   return x < y ? -1 : x > y;
 }
 
+/* The cached pictures, in the order they are shown; (transfer full) */
+static GPtrArray *
+sort_pictures (GList *units)
+{
+  GPtrArray *sorted = g_ptr_array_new ();
+  for (GList *l = units; l; l = l->next)
+    if (spt_rtp_lane (gst_sample_get_buffer (l->data)) == 0)
+      g_ptr_array_add (sorted, l->data);
+  g_ptr_array_sort (sorted, compare_pts);
+  return sorted;
+}
+
+static int
+clock_rate (GstSample *unit)
+{
+  int rate = 90000;
+  g_autoptr (GstCaps) caps = spt_rtp_lane_caps (gst_sample_get_caps (unit), 0);
+  if (caps)
+    gst_structure_get_int (gst_caps_get_structure (caps, 0), "clock-rate", &rate);
+  return rate;
+}
+
+/* The picture of rank r is played at @first + r × @step. */
+static GstSample *
+prime (SptViewer *viewer, GList *units, GPtrArray *sorted, guint32 first, guint32 step)
+{
+  GstSample *begin = NULL;
+  for (GList *l = units; l; l = l->next) {
+    guint rank = 0;
+    if (!g_ptr_array_find (sorted, l->data, &rank))
+      continue;
+    g_autoptr (GstSample) moved = restamp (l->data, first + rank * step);
+    spt_viewer_prime (viewer, moved, 0);
+    if (!begin)
+      begin = gst_sample_ref (moved);
+  }
+  return begin;
+}
+
 /**
  * spt_rtp_prime_now:
  * @units: of GstSample; what spt_track_attach_with() gives
@@ -452,34 +508,33 @@ compare_pts (gconstpointer a, gconstpointer b)
 GstSample *
 spt_rtp_prime_now (SptViewer *viewer, GList *units)
 {
-  g_autoptr (GPtrArray) sorted = g_ptr_array_new ();
-  GstSample *first = NULL;
+  g_autoptr (GPtrArray) sorted = sort_pictures (units);
   guint16 seqnum;
   guint32 newest = 0;
-  int rate = 90000;
-  for (GList *l = units; l; l = l->next)
-    if (spt_rtp_lane (gst_sample_get_buffer (l->data)) == 0)
-      g_ptr_array_add (sorted, l->data);
-  if (!sorted->len)
+  GstSample *last = sorted->len ? g_ptr_array_index (sorted, sorted->len - 1) : NULL;
+  if (!last || !spt_rtp_first (gst_sample_get_buffer (last), &seqnum, &newest))
     return NULL;
-  g_ptr_array_sort (sorted, compare_pts);
-  GstSample *last = g_ptr_array_index (sorted, sorted->len - 1);
-  if (!spt_rtp_first (gst_sample_get_buffer (last), &seqnum, &newest))
-    return NULL;
-  g_autoptr (GstCaps) caps = spt_rtp_lane_caps (gst_sample_get_caps (last), 0);
-  if (caps)
-    gst_structure_get_int (gst_caps_get_structure (caps, 0), "clock-rate", &rate);
-  for (GList *l = units; l; l = l->next) {
-    guint rank = 0;
-    if (!g_ptr_array_find (sorted, l->data, &rank))
-      continue;
-    guint32 back = (sorted->len - 1 - rank) * (guint32)(rate / 1000);
-    g_autoptr (GstSample) moved = restamp (l->data, newest - back);
-    spt_viewer_prime (viewer, moved, 0);
-    if (!first)
-      first = gst_sample_ref (moved);
-  }
-  return first;
+  guint32 step = (guint32)clock_rate (last) / 1000;
+  return prime (viewer, units, sorted, newest - (sorted->len - 1) * step, step);
+}
+
+/**
+ * spt_rtp_prime_again:
+ *
+ * As spt_rtp_prime_now(), for a viewer that has had these pictures and lost some: they are played
+ * after the newest, one tick of the RTP clock apart, because its time must not go back.
+ */
+void
+spt_rtp_prime_again (SptViewer *viewer, GList *units)
+{
+  g_autoptr (GPtrArray) sorted = sort_pictures (units);
+  guint16 seqnum;
+  guint32 newest = 0;
+  GstSample *last = sorted->len ? g_ptr_array_index (sorted, sorted->len - 1) : NULL;
+  if (!last || !spt_rtp_first (gst_sample_get_buffer (last), &seqnum, &newest))
+    return;
+  GstSample *begin = prime (viewer, units, sorted, newest + 1, 1);
+  g_clear_pointer (&begin, gst_sample_unref);
 }
 
 /* (transfer full): a copy of the unit on other channels than the lane's own */

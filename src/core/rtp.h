@@ -24,4 +24,5 @@ guint spt_rtp_lane (GstBuffer *unit);
 GstCaps *spt_rtp_lane_caps (GstCaps *caps, guint lane);
 gboolean spt_rtp_first (GstBuffer *unit, guint16 *seqnum, guint32 *timestamp);
 GstSample *spt_rtp_prime_now (SptViewer *viewer, GList *units);
+void spt_rtp_prime_again (SptViewer *viewer, GList *units);
 GstBuffer *spt_rtp_move (GstBuffer *unit, guint8 rtp_channel, guint8 rtcp_channel);

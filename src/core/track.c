@@ -19,6 +19,9 @@
 /* Forced keyframes are expensive for everybody: at most one in this time. */
 #define KEYFRAME_INTERVAL_US (500 * G_TIME_SPAN_MILLISECOND)
 
+/* A picture that is shown so much later than it is decoded waits for others; less is rounding. */
+#define REORDERED (5 * GST_MSECOND)
+
 GST_DEBUG_CATEGORY_STATIC (spotter_track);
 #define GST_CAT_DEFAULT spotter_track
 
@@ -42,6 +45,8 @@ struct _SptTrack {
   GArray *attachments;
   gboolean active;
   gboolean ended;
+  gboolean reorders;
+  GstClockTime last_pts;
   gint64 last_keyframe_request; /* monotonic µs */
   SptTrackStats stats;
   SptActiveFunc active_func;
@@ -202,6 +207,19 @@ gop_add_locked (SptTrack *self, GstSample *unit, gboolean keyframe)
   }
 }
 
+/* Pictures that refer to later ones (B-frames) come in another order than they are shown. */
+static void
+watch_order_locked (SptTrack *self, GstBuffer *unit)
+{
+  GstClockTime pts = GST_BUFFER_PTS (unit), dts = GST_BUFFER_DTS (unit);
+  gboolean delta = GST_BUFFER_FLAG_IS_SET (unit, GST_BUFFER_FLAG_DELTA_UNIT);
+  if (self->audio || !GST_CLOCK_TIME_IS_VALID (pts))
+    return;
+  if ((delta && pts < self->last_pts) || (GST_CLOCK_TIME_IS_VALID (dts) && pts > dts + REORDERED))
+    self->reorders = TRUE;
+  self->last_pts = pts;
+}
+
 /**
  * spt_track_push:
  * @unit: (transfer full): one access unit, frame or fragment; PTS is running time of the process
@@ -225,8 +243,8 @@ spt_track_push (SptTrack *self, GstBuffer *unit)
   self->stats.bytes += gst_buffer_get_size (unit);
   self->stats.keyframes += keyframe;
   self->stats.last_push = (GstClockTime)g_get_monotonic_time () * 1000;
+  watch_order_locked (self, unit);
   gst_buffer_unref (unit);
-
   gop_add_locked (self, sample, keyframe);
   for (guint i = 0; i < self->attachments->len; i++) {
     Attachment *a = &g_array_index (self->attachments, Attachment, i);
@@ -254,6 +272,7 @@ spt_track_flush (SptTrack *self)
   g_mutex_lock (&self->lock);
   gop_clear_locked (self);
   self->active = FALSE;
+  self->reorders = FALSE;
   for (guint i = 0; i < self->attachments->len; i++) {
     Attachment *a = &g_array_index (self->attachments, Attachment, i);
     if (a->pad == 0)
@@ -424,6 +443,16 @@ spt_track_is_active (SptTrack *self)
   gboolean active = self->active;
   g_mutex_unlock (&self->lock);
   return active;
+}
+
+/* TRUE when pictures have come in another order than they are shown. */
+gboolean
+spt_track_reorders (SptTrack *self)
+{
+  g_mutex_lock (&self->lock);
+  gboolean reorders = self->reorders;
+  g_mutex_unlock (&self->lock);
+  return reorders;
 }
 
 void

@@ -4,6 +4,9 @@
 
 #include "types.h"
 
+/* A field of caps in plans: some pictures are shown later than others that come after them. */
+#define SPT_REORDERS "reorders"
+
 typedef struct {
   guint64 units, bytes, keyframes; /* pushed so far */
   guint64 gop_resets;              /* times the cache was given up for size or length */
@@ -45,4 +48,5 @@ void spt_track_request_keyframe (SptTrack *self);
 GstCaps *spt_track_get_caps (SptTrack *self);
 GstClockTime spt_track_newest_pts (SptTrack *self);
 gboolean spt_track_is_active (SptTrack *self);
+gboolean spt_track_reorders (SptTrack *self);
 void spt_track_get_stats (SptTrack *self, SptTrackStats *stats);

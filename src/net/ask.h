@@ -11,4 +11,6 @@ typedef void (*SptAnswered) (SptLease *lease, const GError *error, gpointer data
 
 SptAsk *spt_ask (SptStream *stream, const SptWant *want, const SptConsumer *consumer,
     SptAnswered answered, gpointer data);
+SptAsk *spt_ask_active (SptStream *stream, const SptWant *want, const SptConsumer *consumer,
+    SptAnswered answered, gpointer data);
 void spt_ask_take_back (SptAsk *self);

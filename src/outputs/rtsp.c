@@ -23,7 +23,6 @@
 #include "sdp.h"
 #include "track.h"
 #include "udp-ports.h"
-#include "viewer.h"
 
 /* The longest a DESCRIBE or SETUP waits for a cold source. */
 #define WAIT_MS 8000
@@ -64,7 +63,6 @@ typedef struct {
 } Door;
 
 typedef struct {
-  gatomicrefcount refs; /* streaming threads take one for an idle call */
   Door *door;
   SptRtspConnection *connection;
   char *id; /* NULL before the first SETUP */
@@ -79,29 +77,18 @@ typedef struct {
   guint lane;
   char *transport;
   SptAsk *ask;
-  SptViewer *scout; /* tells when the track has its first unit */
   guint wait_id;
 
   SptPublication *publication; /* who sends instead of watching */
 } Session;
 
 static void
-session_unref (gpointer data)
+session_free (Session *self)
 {
-  Session *self = data;
-  if (!g_atomic_ref_count_dec (&self->refs))
-    return;
   spt_rtsp_media_unref (self->media);
   spt_rtsp_connection_unref (self->connection);
   g_free (self->id);
   g_free (self);
-}
-
-static Session *
-session_ref (Session *self)
-{
-  g_atomic_ref_count_inc (&self->refs);
-  return self;
 }
 
 /* (nullable) */
@@ -117,11 +104,6 @@ stop_waiting (Session *self)
 {
   g_clear_handle_id (&self->wait_id, g_source_remove);
   g_clear_pointer (&self->ask, spt_ask_take_back);
-  if (self->scout) {
-    spt_track_detach (track_of (self), self->scout);
-    spt_viewer_silence (self->scout);
-    g_clear_object (&self->scout);
-  }
   g_clear_pointer (&self->transport, g_free);
   self->waiting = GST_RTSP_INVALID;
 }
@@ -244,43 +226,6 @@ answer_waiting (Session *self)
     answer_setup (self);
 }
 
-static gboolean
-on_first_unit (gpointer data)
-{
-  Session *self = data;
-  if (!self->scout)
-    return G_SOURCE_REMOVE;
-  g_autoptr (GError) reason = NULL;
-  if (spt_track_is_active (track_of (self))) {
-    answer_waiting (self);
-  } else if (spt_viewer_ended (self->scout, &reason)) {
-    drop_media (self);
-    reply (self, GST_RTSP_STS_SERVICE_UNAVAILABLE, reason ? reason->message : "the stream ended");
-  }
-  return G_SOURCE_REMOVE;
-}
-
-/* Streaming thread */
-static void
-on_scout (SptViewer *viewer, gpointer data)
-{
-  g_idle_add_full (G_PRIORITY_DEFAULT, on_first_unit, session_ref (data), session_unref);
-}
-
-/* The track is there; it may not have had a unit yet, and then has no description. */
-static void
-wait_for_unit (Session *self)
-{
-  SptTrack *track = track_of (self);
-  if (spt_track_is_active (track)) {
-    answer_waiting (self);
-    return;
-  }
-  static const SptViewerLimits limits = {SPT_DROP_TO_NEWEST, 1, 0};
-  self->scout = spt_viewer_new (&limits, on_scout, self);
-  spt_track_attach (track, self->scout, 0);
-}
-
 static void
 on_lease (SptLease *lease, const GError *error, gpointer data)
 {
@@ -288,7 +233,7 @@ on_lease (SptLease *lease, const GError *error, gpointer data)
   self->ask = NULL;
   if (lease) {
     spt_rtsp_media_set_lease (self->media, lease);
-    wait_for_unit (self);
+    answer_waiting (self);
   } else {
     drop_media (self);
     spt_rtsp_reply_error (self->connection, error);
@@ -362,7 +307,7 @@ with_track (
   self->stream = g_object_ref (stream);
   self->query = g_steal_pointer (&query);
   self->wait_id = g_timeout_add (WAIT_MS, on_waited, self);
-  self->ask = spt_ask (stream, &want, &consumer, on_lease, self);
+  self->ask = spt_ask_active (stream, &want, &consumer, on_lease, self);
   spt_filters_clear (&want);
 }
 
@@ -539,7 +484,6 @@ session_of (Door *door, SptRtspConnection *connection)
   if (self)
     return self;
   self = g_new0 (Session, 1);
-  g_atomic_ref_count_init (&self->refs);
   self->door = door;
   self->connection = spt_rtsp_connection_ref (connection);
   self->waiting = GST_RTSP_INVALID;
@@ -635,7 +579,7 @@ on_closed (SptRtspConnection *connection, gpointer data)
     return;
   drop_media (self);
   spt_rtsp_connection_set_data (connection, NULL);
-  session_unref (self);
+  session_free (self);
 }
 
 static gboolean
