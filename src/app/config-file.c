@@ -14,7 +14,7 @@
 #define FILE_MAX (4 * 1024 * 1024)
 
 /* Sections of go2rtc that mean nothing here. */
-static const char *const ignored[] = {"ffmpeg", "webrtc", "hls", "homekit", "ngrok", "srtp",
+static const char *const ignored[] = {"ffmpeg", "hls", "homekit", "ngrok", "srtp",
     "preload", "publish", "app", "echo", "exec", "hass", "mp4", "wyze", "xiaomi", "pose", "record",
     NULL};
 

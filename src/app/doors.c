@@ -13,5 +13,6 @@ const SptOutput *const spt_outputs[] = {
     &spt_output_rtsp,
     &spt_output_snapshot,
     &spt_output_ts,
+    &spt_output_webrtc,
 };
 const guint spt_n_outputs = G_N_ELEMENTS (spt_outputs);

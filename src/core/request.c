@@ -36,6 +36,8 @@ struct _SptLease {
   SptViewer *viewer;
   SptConsumer consumer;
   guint64 id;
+  gboolean has_link;
+  SptLink link;
 };
 
 typedef enum { LANE_READY, LANE_WAITS, LANE_FAILED } LaneState;
@@ -352,6 +354,21 @@ void
 spt_lease_set_protocol (SptLease *lease, const char *protocol)
 {
   lease->consumer.protocol = protocol;
+}
+
+/* How it fares on its way to the viewer, told now and then. */
+void
+spt_lease_set_link (SptLease *lease, const SptLink *link)
+{
+  lease->link = *link;
+  lease->has_link = TRUE;
+}
+
+/* (nullable): nobody has told */
+const SptLink *
+spt_lease_get_link (SptLease *lease)
+{
+  return lease->has_link ? &lease->link : NULL;
 }
 
 guint64

@@ -21,6 +21,15 @@ typedef struct {
   char *remote_addr, *user_agent; /* (nullable) */
 } SptConsumer;
 
+/* What a door knows of the way to its viewer. */
+typedef struct {
+  double bitrate; /* bits per second */
+  double loss;    /* 0 … 1 */
+  double rtt_ms;  /* round trip */
+  guint64 nacks;  /* packets asked for again */
+  guint keyframes_asked;
+} SptLink;
+
 typedef struct {
   guint linger_ms; /* how long a source and a branch outlive their last viewer */
   guint stall_ms;  /* no unit for so long is a failure */
@@ -50,6 +59,8 @@ void spt_lease_set_viewer (SptLease *lease, SptViewer *viewer);
 SptViewer *spt_lease_get_viewer (SptLease *lease);
 const SptConsumer *spt_lease_get_consumer (SptLease *lease);
 void spt_lease_set_protocol (SptLease *lease, const char *protocol);
+void spt_lease_set_link (SptLease *lease, const SptLink *link);
+const SptLink *spt_lease_get_link (SptLease *lease);
 guint64 spt_lease_get_id (SptLease *lease);
 void spt_lease_free (SptLease *lease);
 

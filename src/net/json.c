@@ -148,6 +148,27 @@ producers (SptStream *stream)
   return array;
 }
 
+/* What only some doors know: how the way to the viewer fares. */
+static void
+add_link (JsonObject *object, const SptLink *link)
+{
+  json_object_set_double_member (object, "bitrate", link->bitrate);
+  json_object_set_double_member (object, "loss", link->loss);
+  json_object_set_double_member (object, "rtt_ms", link->rtt_ms);
+  json_object_set_int_member (object, "nacks", (gint64)link->nacks);
+  json_object_set_int_member (object, "keyframes_asked", link->keyframes_asked);
+}
+
+/* (transfer full): "H264,OPUS", or the media type of a track that is no container */
+static char *
+codecs_of (SptTrack *track)
+{
+  g_autoptr (GstCaps) caps = spt_track_get_caps (track);
+  const GstStructure *s = caps ? gst_caps_get_structure (caps, 0) : NULL;
+  const char *codecs = s ? gst_structure_get_string (s, "codecs") : NULL;
+  return g_strdup (codecs ? codecs : s ? gst_structure_get_name (s) : NULL);
+}
+
 static JsonObject *
 consumer (SptLease *lease)
 {
@@ -172,6 +193,10 @@ consumer (SptLease *lease)
   json_array_add_object_element (senders, sender);
   json_object_set_array_member (object, "senders", senders);
   json_object_set_int_member (object, "bytes_send", (gint64)stats.bytes);
+  g_autofree char *codecs = codecs_of (spt_lease_get_track (lease));
+  set_text (object, "codecs", codecs);
+  if (spt_lease_get_link (lease))
+    add_link (object, spt_lease_get_link (lease));
   json_object_set_int_member (object, "drops", (gint64)stats.drops);
   json_object_set_int_member (object, "queued_bytes", (gint64)stats.queued_bytes);
   return object;

@@ -62,6 +62,8 @@ struct _SptWsSocket {
   SptAsk *ask;
   SptLease *lease;
   SptViewer *viewer;
+
+  GData *data; /* of doors */
 };
 
 /* ---- frames ------------------------------------------------------------------------------- */
@@ -94,9 +96,9 @@ put_frame (GByteArray *frames, guint8 opcode, gconstpointer data, gsize size)
   g_byte_array_append (frames, data, (guint)size);
 }
 
-/* Appends the message `{"type","value"}` as a frame. Any thread. */
-void
-spt_ws_put_text (GByteArray *frames, const char *type, const char *value)
+/* @value: (transfer full) (nullable) */
+static void
+put_message (GByteArray *frames, const char *type, JsonNode *value)
 {
   g_autoptr (JsonBuilder) builder = json_builder_new ();
   json_builder_begin_object (builder);
@@ -104,12 +106,20 @@ spt_ws_put_text (GByteArray *frames, const char *type, const char *value)
   json_builder_add_string_value (builder, type);
   if (value) {
     json_builder_set_member_name (builder, "value");
-    json_builder_add_string_value (builder, value);
+    json_builder_add_value (builder, value);
   }
   json_builder_end_object (builder);
   g_autoptr (JsonNode) node = json_builder_get_root (builder);
   g_autofree char *text = json_to_string (node, FALSE);
   put_frame (frames, OP_TEXT, text, strlen (text));
+}
+
+/* Appends the message `{"type","value"}` as a frame. @value: (nullable). Any thread. */
+void
+spt_ws_put_text (GByteArray *frames, const char *type, const char *value)
+{
+  JsonNode *node = value ? json_node_init_string (json_node_alloc (), value) : NULL;
+  put_message (frames, type, node);
 }
 
 /* Appends a binary message as a frame. Any thread. */
@@ -147,12 +157,18 @@ finish (SptWsSocket *self, guint16 code)
   spt_sender_finish (self->peer);
 }
 
-/**
- * spt_ws_say:
- * @value: (nullable)
- *
- * Sends `{"type","value"}`.
- */
+/* @value: (transfer full) */
+void
+spt_ws_say_json (SptWsSocket *self, const char *type, JsonNode *value)
+{
+  GByteArray *frame = g_byte_array_new ();
+  put_message (frame, type, value);
+  g_autoptr (GBytes) bytes = g_byte_array_free_to_bytes (frame);
+  if (self->door)
+    spt_sender_write (self->peer, bytes);
+}
+
+/* Sends `{"type","value"}`. @value: (nullable) */
 void
 spt_ws_say (SptWsSocket *self, const char *type, const char *value)
 {
@@ -276,10 +292,7 @@ spt_ws_play (SptWsSocket *self, const SptWant *want, const SptWsMedia *media)
     return;
   stop_playing (self);
   self->media = media;
-  SptConsumer consumer = {.format = media->format,
-      .protocol = "ws",
-      .remote_addr = self->remote,
-      .user_agent = self->user_agent};
+  SptConsumer consumer = spt_ws_get_consumer (self, media->format);
   self->ask = spt_ask (self->stream, want, &consumer, on_lease, self);
 }
 
@@ -430,6 +443,7 @@ on_closed (const GError *reason, gpointer data)
   self->door = NULL;
   g_source_destroy (self->source);
   g_clear_pointer (&self->source, g_source_unref);
+  g_datalist_clear (&self->data);
   socket_free (self);
 }
 
@@ -541,6 +555,33 @@ spt_ws_free (SptWs *self)
 {
   g_hash_table_unref (self->handlers);
   g_free (self);
+}
+
+/* The stream that the address of the socket names. */
+SptStream *
+spt_ws_get_stream (SptWsSocket *self)
+{
+  return self->stream;
+}
+
+/* Who is at the other end; the texts are the socket's. @format: static */
+SptConsumer
+spt_ws_get_consumer (SptWsSocket *self, const char *format)
+{
+  return (SptConsumer){format, "ws", self->remote, self->user_agent};
+}
+
+/* What a door remembers of a socket; freed when it closes, or is set anew. */
+void
+spt_ws_set_data (SptWsSocket *self, const char *key, gpointer data, GDestroyNotify free)
+{
+  g_datalist_set_data_full (&self->data, key, data, free);
+}
+
+gpointer
+spt_ws_get_data (SptWsSocket *self, const char *key)
+{
+  return g_datalist_get_data (&self->data, key);
 }
 
 /* @type: static; messages of this type go to @handler */

@@ -29,7 +29,12 @@ SptWs *spt_ws_new (SptHttp *http, SptSender *sender, SptStreams *streams);
 void spt_ws_free (SptWs *self);
 void spt_ws_handle (SptWs *self, const char *type, SptWsHandler handler, gpointer data);
 
+SptStream *spt_ws_get_stream (SptWsSocket *self);
+SptConsumer spt_ws_get_consumer (SptWsSocket *self, const char *format);
+void spt_ws_set_data (SptWsSocket *self, const char *key, gpointer data, GDestroyNotify free);
+gpointer spt_ws_get_data (SptWsSocket *self, const char *key);
 void spt_ws_say (SptWsSocket *self, const char *type, const char *value);
+void spt_ws_say_json (SptWsSocket *self, const char *type, JsonNode *value);
 void spt_ws_fail (SptWsSocket *self, const char *type, const GError *error);
 void spt_ws_play (SptWsSocket *self, const SptWant *want, const SptWsMedia *media);
 

@@ -10,3 +10,4 @@ extern const SptOutput spt_output_mse;
 extern const SptOutput spt_output_rtsp;
 extern const SptOutput spt_output_snapshot;
 extern const SptOutput spt_output_ts;
+extern const SptOutput spt_output_webrtc;
