@@ -6,6 +6,7 @@
 
 #include "config-file.h"
 
+#include <json-glib/json-glib.h>
 #include <string.h>
 #include <yaml.h>
 
@@ -13,10 +14,12 @@
 
 #define FILE_MAX (4 * 1024 * 1024)
 
+/* Of mappings inside a list. */
+#define DEPTH_MAX 4
+
 /* Sections of go2rtc that mean nothing here. */
-static const char *const ignored[] = {"ffmpeg", "hls", "homekit", "ngrok", "srtp",
-    "preload", "publish", "app", "echo", "exec", "hass", "mp4", "wyze", "xiaomi", "pose", "record",
-    NULL};
+static const char *const ignored[] = {"ffmpeg", "hls", "homekit", "ngrok", "srtp", "preload",
+    "publish", "app", "echo", "exec", "hass", "mp4", "wyze", "xiaomi", "pose", "record", NULL};
 
 typedef struct {
   SptConfig *config;
@@ -136,7 +139,64 @@ is_null (yaml_node_t *node)
              g_str_equal (node->data.scalar.value, "null"));
 }
 
-/* A scalar, or a sequence of scalars, as texts. */
+/* (transfer full) (nullable): what the node says, as JSON; scalars are texts */
+static JsonNode *
+json_of (Walk *walk, yaml_node_t *node, guint depth, GError **error)
+{
+  JsonNode *json = json_node_alloc ();
+  gboolean ok = TRUE;
+  if (depth > DEPTH_MAX) { /* or it has itself inside, by an alias */
+    ok = fail (walk, node, "this is nested too deeply", error);
+  } else if (node->type == YAML_MAPPING_NODE) {
+    JsonObject *object = json_object_new ();
+    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+         ok && pair < node->data.mapping.pairs.top; pair++) {
+      yaml_node_t *key = get (walk, pair->key);
+      JsonNode *value = key->type == YAML_SCALAR_NODE
+                            ? json_of (walk, get (walk, pair->value), depth + 1, error)
+                            : NULL;
+      ok = value != NULL;
+      if (ok)
+        json_object_set_member (object, (const char *)key->data.scalar.value, value);
+      else if (key->type != YAML_SCALAR_NODE)
+        fail (walk, key, "expected a text as the key", error);
+    }
+    json_node_take_object (json_node_init (json, JSON_NODE_OBJECT), object);
+  } else if (node->type == YAML_SEQUENCE_NODE) {
+    JsonArray *array = json_array_new ();
+    for (yaml_node_item_t *item = node->data.sequence.items.start;
+         ok && item < node->data.sequence.items.top; item++) {
+      JsonNode *value = json_of (walk, get (walk, *item), depth + 1, error);
+      ok = value != NULL;
+      if (ok)
+        json_array_add_element (array, value);
+    }
+    json_node_take_array (json_node_init (json, JSON_NODE_ARRAY), array);
+  } else {
+    g_autofree char *text = substitute (walk, node, error);
+    ok = text != NULL;
+    json_node_init_string (json, ok ? text : "");
+  }
+  if (!ok)
+    g_clear_pointer (&json, json_node_unref);
+  return json;
+}
+
+/* (transfer full) (nullable): an item of a list: a text, or a mapping as JSON */
+static char *
+read_item (Walk *walk, yaml_node_t *node, GError **error)
+{
+  if (node->type == YAML_SCALAR_NODE)
+    return substitute (walk, node, error);
+  if (node->type != YAML_MAPPING_NODE) {
+    fail (walk, node, "expected a text in this list", error);
+    return NULL;
+  }
+  g_autoptr (JsonNode) json = json_of (walk, node, 0, error);
+  return json ? json_to_string (json, FALSE) : NULL;
+}
+
+/* A scalar, or a sequence of items, as texts. */
 static char **
 read_texts (Walk *walk, yaml_node_t *node, GError **error)
 {
@@ -155,12 +215,7 @@ read_texts (Walk *walk, yaml_node_t *node, GError **error)
   }
   for (yaml_node_item_t *item = node->data.sequence.items.start;
        item < node->data.sequence.items.top; item++) {
-    yaml_node_t *child = get (walk, *item);
-    if (child->type != YAML_SCALAR_NODE) {
-      fail (walk, child, "expected a text in this list", error);
-      return NULL;
-    }
-    g_autofree char *text = substitute (walk, child, error);
+    g_autofree char *text = read_item (walk, get (walk, *item), error);
     if (!text)
       return NULL;
     g_strv_builder_add (texts, text);

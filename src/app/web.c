@@ -22,6 +22,8 @@ static const struct {
     {"/api.js", "api.js", "text/javascript; charset=utf-8"},
     {"/stream.html", "stream.html", "text/html; charset=utf-8"},
     {"/stream.js", "stream.js", "text/javascript; charset=utf-8"},
+    {"/live-buffer.js", "live-buffer.js", "text/javascript; charset=utf-8"},
+    {"/players.js", "players.js", "text/javascript; charset=utf-8"},
     {"/video-rtc.js", "video-rtc.js", "text/javascript; charset=utf-8"},
     {"/style.css", "style.css", "text/css; charset=utf-8"},
     {"/icon.svg", "icon.svg", "image/svg+xml"},

@@ -53,8 +53,8 @@ static const SptContainer containers[] = {
     /* Browsers cannot be told to wait: no reordered pictures (SPT_REORDERS). */
     {"webrtc", "application/x-rtp",
         BROWSER_H264 ", " SPT_REORDERS "=(boolean)false; video/x-vp8; video/x-vp9",
-        "audio/x-opus, channel-mapping-family=(int)0; audio/x-mulaw; audio/x-alaw", &spt_webrtc_packer,
-        NULL},
+        "audio/x-opus, channel-mapping-family=(int)0; audio/x-mulaw; audio/x-alaw",
+        &spt_webrtc_packer, NULL},
     {"rtp-jpeg", "application/x-rtp", "image/jpeg", RTP_AUDIO, &spt_rtp_packer, NULL},
     {"mjpeg", "multipart/x-mixed-replace", "image/jpeg", NULL, &spt_multipart_packer, NULL},
     /* latency: how long a picture may wait for sound of its time */

@@ -548,7 +548,8 @@ reply_preflight (SptHttpRequest *self, const char *allow)
   spt_http_add_header (self, "Allow", allow);
   if (spt_http_request_header (self, "Access-Control-Request-Method")) {
     spt_http_add_header (self, "Access-Control-Allow-Methods", allow);
-    spt_http_add_header (self, "Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match");
+    spt_http_add_header (
+        self, "Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match");
     spt_http_add_header (self, "Access-Control-Max-Age", "600");
   }
   spt_http_reply (self, SOUP_STATUS_NO_CONTENT, NULL, NULL);

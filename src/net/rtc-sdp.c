@@ -44,7 +44,7 @@ struct _SptRtcOffer {
   int lanes[SPT_RTC_LANES]; /* index of the media, or NO_MEDIA */
   gboolean bundle;
   char *ufrag, *pwd, *fingerprint;
-  char setup[16];
+  const char *setup;     /* the part that the peer plays */
   GPtrArray *candidates; /* of char* */
 };
 
@@ -275,11 +275,8 @@ read_transport (SptRtcOffer *self, const GstSDPMessage *sdp, GError **error)
   self->pwd = g_strdup (attribute (sdp, first, "ice-pwd"));
   self->fingerprint = g_strdup (attribute (sdp, first, "fingerprint"));
   self->bundle = group && g_str_has_prefix (group, "BUNDLE ");
-  g_strlcpy (self->setup,
-      setup && g_str_equal (setup, "active")    ? "active"
-      : setup && g_str_equal (setup, "passive") ? "passive"
-                                                : "actpass",
-      sizeof self->setup);
+  /* Who has the choice begins the handshake: browsers repeat a lost hello sooner than we do. */
+  self->setup = setup && g_str_equal (setup, "passive") ? "passive" : "active";
   if (!is_made_of (self->ufrag, ICE_CHARS, 4, 256) || !is_made_of (self->pwd, ICE_CHARS, 22, 256))
     g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID, "the offer has no ice-ufrag and ice-pwd");
   else if (!is_fingerprint (self->fingerprint))

@@ -531,6 +531,13 @@ on_request (SptHttpRequest *request, gpointer data)
     spt_http_reply_error (request, error);
 }
 
+/* `{"type":"stop"}`: no more media, while the socket stays. */
+static void
+on_stop (SptWsSocket *self, JsonNode *value, gpointer data)
+{
+  stop_playing (self);
+}
+
 /**
  * spt_ws_new:
  *
@@ -546,6 +553,7 @@ spt_ws_new (SptHttp *http, SptSender *sender, SptStreams *streams)
   self->streams = streams;
   self->handlers = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, g_free);
   spt_http_route (http, "GET,HEAD", "/api/ws", SPT_ACTION_VIEW, on_request, self);
+  spt_ws_handle (self, "stop", on_stop, NULL);
   return self;
 }
 

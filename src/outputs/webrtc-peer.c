@@ -50,13 +50,15 @@ struct _SptWebrtcPeer {
   gboolean sends, connected, gone;
   guint64 last_octets;
   gint64 last_look; /* monotonic µs */
-  guint64 last_report;
+  int last_heard;
 
   /* feeding thread */
   SptViewer *viewer;
   gboolean waits_for_keyframe;
 
-  int keyframes_only; /* atomic */
+  /* atomic */
+  int keyframes_only;
+  int heard; /* RTCP packets of the peer */
 
   /* under lock: packets come while the publisher goes */
   GMutex lock;
@@ -113,11 +115,30 @@ note_free (gpointer data)
   g_free (note);
 }
 
+static GstPadProbeReturn
+on_rtcp (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  SptWebrtcPeer *self = data;
+  g_atomic_int_inc (&self->heard);
+  return GST_PAD_PROBE_OK;
+}
+
+/* What the peer reports is its sign of life: ICE goes on for half a minute after it has left. */
+static void
+listen_to_reports (SptWebrtcPeer *self)
+{
+  g_autoptr (GstElement) rtpbin = gst_bin_get_by_name (GST_BIN (self->bin), "rtpbin");
+  g_autoptr (GstPad) pad = rtpbin ? gst_element_get_static_pad (rtpbin, "recv_rtcp_sink_0") : NULL;
+  if (pad)
+    gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, on_rtcp, peer_ref (self), peer_unref);
+}
+
 static void
 on_state (SptWebrtcPeer *self, int state)
 {
   if (state == GST_WEBRTC_PEER_CONNECTION_STATE_CONNECTED && !self->connected) {
     self->connected = TRUE;
+    listen_to_reports (self);
     self->events->connected (self->data);
   } else if ((state == GST_WEBRTC_PEER_CONNECTION_STATE_FAILED ||
                  state == GST_WEBRTC_PEER_CONNECTION_STATE_CLOSED) &&
@@ -214,6 +235,8 @@ read_local (SptWebrtcPeer *self, const GstSDPMessage *sdp, SptRtcLocal *local)
   local->setup = g_strdup (gst_sdp_media_get_attribute_val (first, "setup"));
   for (guint i = 0; i < gst_sdp_message_medias_len (sdp); i++) {
     const GstSDPMedia *media = gst_sdp_message_get_media (sdp, i);
+    if (!gst_sdp_media_get_port (media)) /* refused: there is nothing to answer with */
+      g_clear_pointer (&local->ufrag, g_free);
     guint lane = g_strcmp0 (gst_sdp_media_get_media (media), "audio") == 0;
     local->ssrc[lane] = self->lanes[lane].ssrc;
     if (local->ssrc[lane])
@@ -221,13 +244,17 @@ read_local (SptWebrtcPeer *self, const GstSDPMessage *sdp, SptRtcLocal *local)
   }
 }
 
+/* The answer is let go only now: a peer that begins while elements are being made is not heard. */
 static void
 on_answer_set (GstPromise *promise, gpointer data)
 {
-  SptWebrtcPeer *self = data;
+  Note *note = data;
   char *error = promise_error (promise);
   if (error)
-    post (note_new (self, NOTE_FAILED, error));
+    post (note_new (note->peer, NOTE_FAILED, error));
+  else
+    post (g_steal_pointer (&note));
+  g_clear_pointer (&note, note_free);
   gst_promise_unref (promise);
 }
 
@@ -240,19 +267,15 @@ on_answer (GstPromise *promise, gpointer data)
   const GstStructure *reply = gst_promise_get_reply (promise);
   if (!error && reply)
     gst_structure_get (reply, "answer", GST_TYPE_WEBRTC_SESSION_DESCRIPTION, &answer, NULL);
-  if (!answer || !gst_sdp_message_medias_len (answer->sdp)) {
-    post (note_new (self, NOTE_FAILED, error ? error : g_strdup ("it has no answer")));
-  } else {
-    Note *note = note_new (self, NOTE_READY, NULL);
+  Note *note = note_new (self, NOTE_READY, NULL);
+  if (answer && gst_sdp_message_medias_len (answer->sdp))
     read_local (self, answer->sdp, &note->local);
-    if (note->local.ufrag && note->local.pwd && note->local.fingerprint && note->local.setup) {
-      post (note); /* before the candidates that setting it brings */
-      g_signal_emit_by_name (self->bin, "set-local-description", answer,
-          gst_promise_new_with_change_func (on_answer_set, peer_ref (self), peer_unref));
-    } else {
-      note_free (note);
-      post (note_new (self, NOTE_FAILED, g_strdup ("its media were refused")));
-    }
+  if (note->local.ufrag && note->local.pwd && note->local.fingerprint && note->local.setup) {
+    g_signal_emit_by_name (self->bin, "set-local-description", answer,
+        gst_promise_new_with_change_func (on_answer_set, note, NULL));
+  } else {
+    note_free (note);
+    post (note_new (self, NOTE_FAILED, error ? error : g_strdup ("its media were refused")));
   }
   if (answer)
     gst_webrtc_session_description_free (answer);
@@ -411,8 +434,9 @@ add_sender (SptWebrtcPeer *self, guint index)
   g_autoptr (GstPad) sink = gst_element_request_pad (self->bin, template, NULL, caps);
   g_autoptr (GstWebRTCRTPTransceiver) transceiver = NULL;
   g_object_get (sink, "transceiver", &transceiver, NULL);
+  /* The preferences: what the pad takes is not known before its appsrc has started. */
   g_object_set (transceiver, "direction", GST_WEBRTC_RTP_TRANSCEIVER_DIRECTION_SENDONLY,
-      RETRANSMISSION, lane->codec.rtx != 0, NULL);
+      "codec-preferences", caps, RETRANSMISSION, lane->codec.rtx != 0, NULL);
   gst_pad_link (src, sink);
 }
 
@@ -642,8 +666,8 @@ spt_webrtc_peer_keyframes_only (SptWebrtcPeer *self, gboolean only)
 }
 
 static void
-add_source_stats (SptWebrtcPeer *self, const GstStructure *s, SptWebrtcStats *stats,
-    guint64 *octets, guint64 *reports)
+add_source_stats (
+    SptWebrtcPeer *self, const GstStructure *s, SptWebrtcStats *stats, guint64 *octets)
 {
   gboolean internal = FALSE, have = FALSE;
   guint64 value = 0;
@@ -654,12 +678,9 @@ add_source_stats (SptWebrtcPeer *self, const GstStructure *s, SptWebrtcStats *st
     *octets += value;
   if (internal || !gst_structure_get_boolean (s, "have-rb", &have) || !have)
     return;
-  guint highest = 0;
   gst_structure_get_uint (s, "rb-ssrc", &ssrc);
   gst_structure_get_uint (s, "rb-fractionlost", &loss);
   gst_structure_get_uint (s, "rb-round-trip", &rtt);
-  gst_structure_get_uint (s, "rb-exthighestseq", &highest);
-  *reports += highest;
   stats->rtt_ms = MAX (stats->rtt_ms, rtt * 1000.0 / 65536);
   if (ssrc == self->lanes[0].ssrc || !self->lanes[0].ssrc)
     stats->loss = loss / 256.0;
@@ -672,7 +693,7 @@ spt_webrtc_peer_get_stats (SptWebrtcPeer *self, SptWebrtcStats *stats)
   g_autoptr (GstElement) rtpbin = gst_bin_get_by_name (GST_BIN (self->bin), "rtpbin");
   g_autoptr (GObject) session = NULL;
   g_autoptr (GstStructure) all = NULL;
-  guint64 octets = 0, reports = 0;
+  guint64 octets = 0;
   *stats = (SptWebrtcStats){0};
   if (rtpbin)
     g_signal_emit_by_name (rtpbin, "get-internal-session", 0, &session);
@@ -683,8 +704,8 @@ spt_webrtc_peer_get_stats (SptWebrtcPeer *self, SptWebrtcStats *stats)
   G_GNUC_BEGIN_IGNORE_DEPRECATIONS
   GValueArray *sources = value ? g_value_get_boxed (value) : NULL;
   for (guint i = 0; sources && i < sources->n_values; i++)
-    add_source_stats (self, gst_value_get_structure (g_value_array_get_nth (sources, i)), stats,
-        &octets, &reports);
+    add_source_stats (
+        self, gst_value_get_structure (g_value_array_get_nth (sources, i)), stats, &octets);
   G_GNUC_END_IGNORE_DEPRECATIONS
   guint nacks = 0;
   gst_structure_get_uint (all, self->sends ? "recv-nack-count" : "sent-nack-count", &nacks);
@@ -692,8 +713,9 @@ spt_webrtc_peer_get_stats (SptWebrtcPeer *self, SptWebrtcStats *stats)
   if (octets >= self->last_octets && now > self->last_look)
     stats->bitrate = (double)(octets - self->last_octets) * 8e6 / (double)(now - self->last_look);
   stats->nacks = nacks;
-  stats->reported = (self->sends ? reports : octets) != self->last_report;
-  self->last_report = self->sends ? reports : octets;
+  int heard = g_atomic_int_get (&self->heard);
+  stats->reported = heard != self->last_heard;
+  self->last_heard = heard;
   self->last_octets = octets;
   self->last_look = now;
 }

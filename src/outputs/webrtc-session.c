@@ -22,7 +22,7 @@
 #define START_S 10
 #define GATHER_MS 1000
 #define CONNECT_S 20
-#define SILENT_S 25
+#define SILENT_S 12 /* RFC 3550 lets five seconds pass, or seven */
 /* When a peer has lost its picture: how long an encoder may take to make a keyframe before the
  * cached group is sent again, and how often that is done. */
 #define KEYFRAME_MS 250
@@ -58,6 +58,7 @@ struct _SptWebrtcSession {
   SptPublisher *publisher;
   SptRtcLocal local;
   GPtrArray *gathered; /* our candidates that the peer may know */
+  gboolean complete;   /* that is all of them */
   GPtrArray *early;    /* the peer's that came before there was anybody to tell */
   guint n_candidates;  /* of the peer */
   guint gather_id, tick_id, keyframe_id;
@@ -159,6 +160,8 @@ answer (SptWebrtcSession *self)
   g_autofree char *sdp =
       spt_rtc_offer_answer (self->offer, &self->local, trickles ? NULL : self->gathered);
   self->signals->answer (self, sdp, NULL, self->data);
+  for (guint i = 0; trickles && i < self->gathered->len; i++)
+    self->signals->candidate (g_ptr_array_index (self->gathered, i), self->data);
 }
 
 static gboolean
@@ -191,7 +194,7 @@ on_ready (const SptRtcLocal *local, const GError *error, gpointer data)
     spt_webrtc_peer_add_candidate (self->peer, g_ptr_array_index (offered, i));
   for (guint i = 0; i < self->early->len; i++)
     spt_webrtc_peer_add_candidate (self->peer, g_ptr_array_index (self->early, i));
-  if (self->signals && self->signals->candidate)
+  if (self->complete || (self->signals && self->signals->candidate))
     answer (self);
   else
     self->gather_id = g_timeout_add (GATHER_MS, on_gather_timeout, self);
@@ -201,7 +204,7 @@ static void
 tell_candidate (SptWebrtcSession *self, const char *candidate)
 {
   g_ptr_array_add (self->gathered, g_strdup (candidate));
-  if (self->signals && self->signals->candidate)
+  if (self->answered && self->signals && self->signals->candidate)
     self->signals->candidate (candidate, self->data);
 }
 
@@ -211,9 +214,10 @@ on_candidate (const char *text, gpointer data)
 {
   SptWebrtcSession *self = data;
   if (!text) {
+    self->complete = TRUE;
     if (self->signals && self->signals->candidate)
-      self->signals->candidate ("", self->data);
-    else
+      tell_candidate (self, "");
+    else if (self->state >= ANSWERED)
       answer (self);
     return;
   }
@@ -365,7 +369,9 @@ look_after (SptWebrtcSession *self)
 {
   SptWebrtcStats stats;
   spt_webrtc_peer_get_stats (self->peer, &stats);
-  self->silent = stats.reported ? 0 : self->silent + 1;
+  /* while the source is away there may be nothing to report */
+  gboolean live = spt_stream_get_state (self->stream) == SPT_STREAM_LIVE;
+  self->silent = stats.reported || !live ? 0 : self->silent + 1;
   if (self->silent > SILENT_S)
     return "the peer is silent";
   if (self->publish) {

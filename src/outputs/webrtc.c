@@ -246,7 +246,7 @@ on_delete (SptHttpRequest *request, gpointer data)
   if (!session)
     return;
   spt_webrtc_session_end (session, "it said so");
-  reply_text (request, SOUP_STATUS_OK, "text/plain", "");
+  spt_http_reply (request, SOUP_STATUS_OK, NULL, NULL);
 }
 
 /* The lines of a fragment (RFC 8840): our session's candidates; FALSE for an ICE restart. */

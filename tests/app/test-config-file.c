@@ -85,6 +85,7 @@ static const struct {
     {"{api: text}", "-c:1: 'api' expects a mapping"},
     {"{streams: {a: {b: c}}}", "-c:1: a stream needs a source"},
     {"{streams: {a: [[b]]}}", "-c:1: expected a text in this list"},
+    {"{streams: {a: [{b: &x {c: *x}}]}}", "-c:1: this is nested too deeply"},
     {"{api: {listen: '${SPOTTER_NOT_SET}'}}",
         "-c:1: ${SPOTTER_NOT_SET} is set nowhere; write ${SPOTTER_NOT_SET:default} for a default"},
 };

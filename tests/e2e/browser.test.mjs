@@ -4,57 +4,8 @@
 import {test} from 'node:test';
 import assert from 'node:assert/strict';
 import {createServer} from 'node:http';
-import {existsSync, mkdirSync} from 'node:fs';
-import {chromium} from 'playwright-core';
+import {keep, look, openBrowser, openPage} from '../lib/browser.mjs';
 import {startCamera, startSpotter, waitFor} from '../lib/lib.mjs';
-
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'];
-const CHROMIUM = '/usr/bin/chromium';
-
-async function openBrowser(t) {
-  if (!existsSync(CHROMIUM)) {
-    t.skip('chromium is missing: apt-get install chromium');
-    return null;
-  }
-  const browser = await chromium.launch({executablePath: CHROMIUM, args: FLAGS});
-  t.after(() => browser.close());
-  return browser;
-}
-
-async function openPage(t, browser, size = {width: 1280, height: 900}) {
-  const context = await browser.newContext({viewport: size, acceptDownloads: false});
-  const page = await context.newPage();
-  const problems = [];
-  page.on('pageerror', error => problems.push(String(error)));
-  page.on('console', message => message.type() === 'error' && problems.push(message.text()));
-  return {page, problems};
-}
-
-/** The screenshots are kept where SPOTTER_SCREENSHOTS says, to be looked at. */
-async function keep(page, name) {
-  const directory = process.env.SPOTTER_SCREENSHOTS;
-  if (!directory)
-    return;
-  mkdirSync(directory, {recursive: true});
-  await page.screenshot({path: `${directory}/${name}.png`});
-}
-
-/** Average colour and a checksum of what an <img> or <video> shows. */
-const look = (page, selector) => page.$eval(selector, element => {
-  const canvas = Object.assign(document.createElement('canvas'), {width: 160, height: 90});
-  const context = canvas.getContext('2d');
-  context.drawImage(element, 0, 0, 160, 90);
-  const {data} = context.getImageData(0, 0, 160, 90);
-  const mean = [0, 0, 0];
-  let sum = 0;
-  for (let i = 0; i < data.length; i += 4) {
-    for (let c = 0; c < 3; c++)
-      mean[c] += data[i + c] / (data.length / 4);
-    sum = (sum * 31 + data[i] + data[i + 1]) | 0;
-  }
-  return {mean, sum};
-});
 
 test('the page shows the climber moving, adds and removes streams, tells why a source fails', async t => {
   const browser = await openBrowser(t);
@@ -163,58 +114,4 @@ test('MSE takes the fragments as they are', async t => {
   assert.ok(result.time > 3.5 && result.frames > 80, JSON.stringify(result));
   assert.equal(result.ranges, 1, 'the fragments leave gaps');
   await page.goto('about:blank');
-});
-
-test('the player: MSE at the live edge, MJPEG when asked or when MSE cannot, back after a restart of server and source', async t => {
-  const browser = await openBrowser(t);
-  if (!browser)
-    return;
-  const camera = await startCamera(t, ['--gop', '4']);
-  const server = await startSpotter(t, {streams: {camera: 'test:climber', cam: camera.url}});
-  const {page, problems} = await openPage(t, browser);
-  const state = () => page.$eval('video-stream', ({dataset, video, img}) => ({...dataset, time: video.currentTime,
-    behind: video.buffered.length ? video.buffered.end(video.buffered.length - 1) - video.currentTime : NaN,
-    frames: video.getVideoPlaybackQuality().totalVideoFrames, width: video.videoWidth, picture: img.naturalWidth}));
-  const playing = async () => { const {frames} = await state(); await waitFor('frames', async () => (await state()).frames > frames + 30); };
-
-  await page.goto(`${server.base}/stream.html?src=camera&mode=mse`);
-  await waitFor('MSE', async () => (await state()).mode === 'mse');
-  await playing();
-  const live = await state();
-  assert.equal(live.width, 1280);
-  assert.ok(live.behind < 1.5, `${live.behind} s behind`);
-  t.diagnostic(`figure: the player is ${(live.behind * 1000).toFixed(0)} ms behind what it has`);
-  const first = await look(page, 'video-stream video');
-  assert.ok(first.mean[0] > first.mean[1] && first.mean[1] > first.mean[2] && first.mean[0] > 80, String(first.mean));
-  await waitFor('it to move', async () => (await look(page, 'video-stream video')).sum !== first.sum);
-  await keep(page, 'player-mse');
-
-  // a GOP of four seconds, joined in its middle: still at the edge
-  await page.goto(`${server.base}/stream.html?src=cam&mode=mse`);
-  await waitFor('MSE', async () => (await state()).mode === 'mse');
-  await playing();
-  assert.ok((await state()).behind < 1.5);
-  await camera.kill();
-  await waitFor('the failure', async () => await server.state('cam') === 'failed');
-  await startCamera(t, ['--gop', '4', '--port', camera.port]);
-  await playing();
-
-  await page.goto(`${server.base}/stream.html?src=camera&mode=mjpeg`);
-  await waitFor('MJPEG', async () => (await state()).picture === 1280);
-  const {sum} = await look(page, 'video-stream img');
-  await waitFor('it to move', async () => (await look(page, 'video-stream img')).sum !== sum);
-
-  // a browser without Media Source Extensions
-  await page.addInitScript(() => { delete window.MediaSource; delete window.ManagedMediaSource; });
-  await page.goto(`${server.base}/stream.html?src=camera`);
-  await waitFor('MJPEG instead', async () => (await state()).mode === 'mjpeg');
-  assert.match((await state()).why, /^mse: this browser has no/);
-  assert.deepEqual(problems, []);
-
-  const {port} = server;
-  await server.stop();
-  await waitFor('the player to see it', async () => (await state()).mode === '');
-  const again = await startSpotter(t, {streams: {camera: 'test:climber'}, options: {'api.listen': `127.0.0.1:${port}`}});
-  await waitFor('the player to come back', async () => (await state()).mode === 'mjpeg' && (await state()).picture === 1280);
-  assert.equal((await again.json('/api/streams?src=camera')).consumers.length, 1);
 });

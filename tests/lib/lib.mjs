@@ -6,11 +6,11 @@ import {mkdtempSync, readFileSync, readdirSync, rmSync} from 'node:fs';
 import {request} from 'node:http';
 import {connect} from 'node:net';
 import {tmpdir} from 'node:os';
-import {join} from 'node:path';
+import {join, resolve} from 'node:path';
 import {once} from 'node:events';
 import {createInterface} from 'node:readline';
 
-const BUILD = process.env.SPOTTER_BUILD ?? 'build';
+const BUILD = resolve(process.env.SPOTTER_BUILD ?? 'build');
 export const SPOTTER = join(BUILD, 'src/spotter');
 
 // Generous: it only decides when a test has hung.
