@@ -7,6 +7,7 @@
 #include "doors.h"
 
 const SptOutput *const spt_outputs[] = {
+    &spt_output_hls,
     &spt_output_mjpeg,
     &spt_output_mp4,
     &spt_output_mse,

@@ -240,6 +240,15 @@ add_file_name (SptHttpRequest *request)
   spt_http_add_header (request, "Content-Disposition", header);
 }
 
+/* Apple's own player asks, which plays HLS and no endless MP4. */
+gboolean
+spt_live_is_apple (SptHttpRequest *request)
+{
+  const char *agent = spt_http_request_header (request, "User-Agent");
+  return agent && (strstr (agent, "AppleCoreMedia") ||
+                      (strstr (agent, "Safari/") && !strstr (agent, "Chrome/")));
+}
+
 /* (transfer none): the stream named by `src`; or NULL after answering 400 or 404 */
 SptStream *
 spt_live_find_stream (SptHost *host, SptHttpRequest *request)

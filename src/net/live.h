@@ -14,4 +14,5 @@ typedef struct {
 } SptLiveDoor;
 
 void spt_live_serve (SptHost *host, SptHttpRequest *request, const SptLiveDoor *door);
+gboolean spt_live_is_apple (SptHttpRequest *request);
 SptStream *spt_live_find_stream (SptHost *host, SptHttpRequest *request);

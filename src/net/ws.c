@@ -219,6 +219,8 @@ frame_unit (GstBuffer *unit, GstCaps *caps, SptViewer *viewer, gpointer data)
       flow->media->start (caps, front);
   }
   g_autoptr (GstBuffer) message = flow->media->message (unit, caps, &flow->state);
+  if (!message)
+    return NULL;
   g_byte_array_append (
       front, header, (guint)put_header (header, OP_BINARY, gst_buffer_get_size (message)));
   gsize size = front->len;

@@ -19,8 +19,8 @@ typedef struct {
   const char *type;   /* of the messages: "mse" */
   const char *format; /* the consumer's format_name in the API */
   gboolean newest;    /* pictures stand alone: only the newest counts */
-  /* Returns (transfer full): the binary message. @start is called with the first unit's caps before
-   * that, and may put whole frames in front. Writer thread. */
+  /* Returns (transfer full) (nullable): the binary message; NULL: none. @start is called with the
+   * first unit's caps before that, and may put whole frames in front. Writer thread. */
   GstBuffer *(*message) (GstBuffer *unit, GstCaps *caps, gint64 *state);
   void (*start) (GstCaps *caps, GByteArray *frames); /* (nullable) */
 } SptWsMedia;

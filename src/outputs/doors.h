@@ -4,6 +4,7 @@
 
 #include "output.h"
 
+extern const SptOutput spt_output_hls;
 extern const SptOutput spt_output_mjpeg;
 extern const SptOutput spt_output_mp4;
 extern const SptOutput spt_output_mse;

@@ -22,7 +22,38 @@ on_stream_mp4 (SptHttpRequest *request, gpointer data)
 {
   static const SptLiveDoor door = {
       .container = "mp4", .format = "mp4", .type = "video/mp4", .rewrite = rebase};
+  const char *src = spt_http_request_param (request, "src");
+  if (src && spt_live_is_apple (request)) {
+    g_autofree char *name = g_uri_escape_string (src, NULL, FALSE);
+    g_autofree char *playlist = g_strconcat ("stream.m3u8?src=", name, NULL);
+    spt_http_add_header (request, "Location", playlist);
+    spt_http_reply (request, SOUP_STATUS_TEMPORARY_REDIRECT, NULL, NULL);
+    return;
+  }
   spt_live_serve (data, request, &door);
+}
+
+/* Writer thread: a film of one picture, complete in itself. */
+static GstBuffer *
+message (GstBuffer *unit, GstCaps *caps, gint64 *state)
+{
+  const GValue *header = gst_structure_get_value (gst_caps_get_structure (caps, 0), "streamheader");
+  guint8 head[SPT_FMP4_HEAD_SIZE];
+  if (GST_BUFFER_FLAG_IS_SET (unit, GST_BUFFER_FLAG_DELTA_UNIT) || !header ||
+      gst_buffer_extract (unit, 0, head, sizeof head) < sizeof head ||
+      spt_fmp4_head_track (head) != 1)
+    return NULL;
+  return gst_buffer_append (gst_buffer_copy (gst_value_get_buffer (header)), gst_buffer_ref (unit));
+}
+
+/* `{"type":"mp4"}` on the WebSocket: the same back, then the keyframes. */
+static void
+on_ws (SptWsSocket *socket, JsonNode *value, gpointer data)
+{
+  static const SptWsMedia media = {.type = "mp4", .format = "mp4", .message = message};
+  static const SptWant want = {.container = "mp4", .no_audio = TRUE};
+  spt_ws_say (socket, "mp4", "video/mp4");
+  spt_ws_play (socket, &want, &media);
 }
 
 static gpointer
@@ -30,6 +61,7 @@ start (SptHost *host, GError **error)
 {
   spt_http_route (host->http, "GET,HEAD", "/stream.mp4", SPT_ACTION_VIEW, on_stream_mp4, host);
   spt_http_route (host->http, "GET,HEAD", "/api/stream.mp4", SPT_ACTION_VIEW, on_stream_mp4, host);
+  spt_ws_handle (host->ws, "mp4", on_ws, host);
   return host;
 }
 
