@@ -7,7 +7,7 @@
  * @returns {Promise<any>}
  */
 async function ask(path, init = {}) {
-  const response = await fetch(path, {
+  const response = await fetch(new URL(path, document.baseURI), {
     ...init,
     headers: {Accept: 'application/json', ...init.headers},
   });
@@ -34,3 +34,26 @@ export const addStream = (name, src) => ask('api/streams', {
 /** @param {string} name */
 export const removeStream = name =>
   ask(`api/streams?src=${encodeURIComponent(name)}`, {method: 'DELETE'});
+
+/** @param {string} name */
+export const getStream = name => ask(`api/streams?src=${encodeURIComponent(name)}`);
+
+/** The graph of a stream, as DOT. @param {string} name */
+export async function getGraph(name) {
+  const response = await fetch(new URL(`api/streams/${encodeURIComponent(name)}/graph`, document.baseURI));
+  if (!response.ok)
+    throw new Error(`the server answered ${response.status}`);
+  return response.text();
+}
+
+/** The address of something of a stream. */
+export const address = (path, name) => new URL(`${path}?src=${encodeURIComponent(name)}`, document.baseURI).href;
+
+/** What a stream is doing, in a line. */
+export function describe(stream) {
+  const viewers = stream.consumers?.length ?? 0;
+  const codec = stream.producers?.flatMap(({receivers}) => receivers ?? []).map(receiver => receiver.codec)
+    .find(({codec_type}) => codec_type === 'video');
+  return [stream.state, codec && `${codec.codec_name.toUpperCase()} ${codec.width}×${codec.height}`,
+    `${viewers} ${viewers === 1 ? 'viewer' : 'viewers'}`, stream.reason].filter(Boolean).join(' · ');
+}

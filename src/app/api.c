@@ -10,6 +10,7 @@
 
 #include "error.h"
 #include "graph.h"
+#include "log.h"
 #include "json.h"
 #include "spec.h"
 
@@ -103,6 +104,21 @@ on_stats (SptHttpRequest *request, gpointer data)
   SptStream *stream = stream_of_path (data, request);
   if (stream)
     spt_http_reply_json (request, SOUP_STATUS_OK, spt_json_stream_stats (stream));
+}
+
+static void
+on_log (SptHttpRequest *request, gpointer data)
+{
+  char *text = spt_log_read ();
+  g_autoptr (GBytes) body = g_bytes_new_take (text, strlen (text));
+  spt_http_reply (request, SOUP_STATUS_OK, "application/jsonlines", body);
+}
+
+static void
+on_clear_log (SptHttpRequest *request, gpointer data)
+{
+  spt_log_clear ();
+  spt_http_reply (request, SOUP_STATUS_OK, NULL, NULL);
 }
 
 static void
@@ -359,6 +375,8 @@ spt_api_new (SptHost *host, SptStore *store, const SptApiContext *context)
       {"PATCH", "/api/streams", SPT_ACTION_MANAGE, on_patch},
       {"POST", "/api/streams", SPT_ACTION_MANAGE, on_post},
       {"DELETE", "/api/streams", SPT_ACTION_MANAGE, on_delete},
+      {"GET,HEAD", "/api/log", SPT_ACTION_MANAGE, on_log},
+      {"DELETE", "/api/log", SPT_ACTION_MANAGE, on_clear_log},
       {"GET,HEAD", "/api/streams/*/stats", SPT_ACTION_VIEW, on_stats},
       {"GET,HEAD", "/api/streams/*/graph", SPT_ACTION_VIEW, on_graph},
   };

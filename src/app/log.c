@@ -21,8 +21,13 @@ static const SptOption options[] = {
     {"log.format", SPT_OPTION_STRING, "text", 0, 0, "text or json"},
 };
 
+/* Lines that are kept for who asks later. */
+#define KEPT 1000
+
 static FILE *output;
 static gboolean as_json;
+static GMutex kept_lock;
+static GQueue kept = G_QUEUE_INIT; /* of char*: JSON; under kept_lock */
 
 static const struct {
   const char *name;
@@ -54,6 +59,50 @@ short_name (GstDebugLevel level)
   }
 }
 
+static const char *
+long_name (GstDebugLevel level)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (levels); i++)
+    if (levels[i].level == level)
+      return levels[i].name;
+  return "trace";
+}
+
+/* Any thread */
+static void
+keep (GstDebugLevel level, const char *module, const char *quoted)
+{
+  char *line =
+      g_strdup_printf ("{\"level\":\"%s\",\"time\":%" G_GINT64_FORMAT ",\"message\":\"[%s] %s\n",
+          long_name (level), g_get_real_time () / 1000, module, quoted + 1);
+  line[strlen (line) - 1] = '}'; /* behind the text's own quote */
+  g_mutex_lock (&kept_lock);
+  g_queue_push_tail (&kept, line);
+  if (kept.length > KEPT)
+    g_free (g_queue_pop_head (&kept));
+  g_mutex_unlock (&kept_lock);
+}
+
+/* (transfer full): the last lines, a JSON object each */
+char *
+spt_log_read (void)
+{
+  GString *text = g_string_new (NULL);
+  g_mutex_lock (&kept_lock);
+  for (GList *l = kept.head; l; l = l->next)
+    g_string_append_printf (text, "%s\n", (char *)l->data);
+  g_mutex_unlock (&kept_lock);
+  return g_string_free (text, FALSE);
+}
+
+void
+spt_log_clear (void)
+{
+  g_mutex_lock (&kept_lock);
+  g_queue_clear_full (&kept, g_free);
+  g_mutex_unlock (&kept_lock);
+}
+
 static void
 on_line (GstDebugCategory *category, GstDebugLevel level, const char *file, const char *function,
     int line, GObject *object, GstDebugMessage *message, gpointer data)
@@ -64,17 +113,18 @@ on_line (GstDebugCategory *category, GstDebugLevel level, const char *file, cons
   g_autoptr (GDateTime) now = g_date_time_new_now_local ();
   g_autofree char *text = spt_redact (gst_debug_message_get (message));
   g_strdelimit (text, "\r\n", ' ');
+  const char *module = name + strlen ("spotter-");
+  g_autoptr (JsonNode) node = json_node_init_string (json_node_alloc (), text);
+  g_autofree char *quoted = json_to_string (node, FALSE);
+  keep (level, module, quoted);
   if (as_json) {
-    g_autoptr (JsonNode) node = json_node_init_string (json_node_alloc (), text);
-    g_autofree char *quoted = json_to_string (node, FALSE);
     fprintf (output,
         "{\"time\":%" G_GINT64_FORMAT ",\"level\":\"%s\",\"module\":\"%s\",\"message\":%s}\n",
-        g_get_real_time () / 1000, short_name (level), name + strlen ("spotter-"), quoted);
+        g_get_real_time () / 1000, short_name (level), module, quoted);
   } else {
     fprintf (output, "%02d:%02d:%02d.%03d %s [%s] %s\n", g_date_time_get_hour (now),
         g_date_time_get_minute (now), g_date_time_get_second (now),
-        g_date_time_get_microsecond (now) / 1000, short_name (level), name + strlen ("spotter-"),
-        text);
+        g_date_time_get_microsecond (now) / 1000, short_name (level), module, text);
   }
   fflush (output);
 }

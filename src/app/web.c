@@ -11,7 +11,7 @@
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "          \
   "media-src "                                                                                     \
   "'self' blob:; "                                                                                 \
-  "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+  "connect-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'self'"
 
 static const struct {
   const char *path, *file, *type;
@@ -25,6 +25,16 @@ static const struct {
     {"/live-buffer.js", "live-buffer.js", "text/javascript; charset=utf-8"},
     {"/players.js", "players.js", "text/javascript; charset=utf-8"},
     {"/video-rtc.js", "video-rtc.js", "text/javascript; charset=utf-8"},
+    {"/webrtc.html", "stream.html", "text/html; charset=utf-8"},
+    {"/hls.html", "stream.html", "text/html; charset=utf-8"},
+    {"/links.html", "watch.html", "text/html; charset=utf-8"},
+    {"/watch.html", "watch.html", "text/html; charset=utf-8"},
+    {"/watch.js", "watch.js", "text/javascript; charset=utf-8"},
+    {"/graph.js", "graph.js", "text/javascript; charset=utf-8"},
+    {"/camera/", "camera.html", "text/html; charset=utf-8"},
+    {"/camera.js", "camera.js", "text/javascript; charset=utf-8"},
+    {"/log.html", "log.html", "text/html; charset=utf-8"},
+    {"/log.js", "log.js", "text/javascript; charset=utf-8"},
     {"/style.css", "style.css", "text/css; charset=utf-8"},
     {"/icon.svg", "icon.svg", "image/svg+xml"},
     {"/openapi.yaml", "openapi.yaml", "application/yaml"},

@@ -340,7 +340,7 @@ spt_http_reply (SptHttpRequest *self, guint status, const char *type, GBytes *bo
   soup_server_message_set_status (self->message, status, NULL);
   if (type)
     soup_message_headers_replace (headers, "Content-Type", type);
-  if (body && !g_str_equal (self->method, "HEAD"))
+  if (body && g_bytes_get_size (body) && !g_str_equal (self->method, "HEAD"))
     soup_message_body_append_bytes (soup_server_message_get_response_body (self->message), body);
   else if (body)
     soup_message_headers_set_content_length (headers, (goffset)g_bytes_get_size (body));

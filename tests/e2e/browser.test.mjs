@@ -15,12 +15,12 @@ test('the page shows the climber moving, adds and removes streams, tells why a s
   const {page, problems} = await openPage(t, browser);
   await page.goto(server.base);
   await page.waitForSelector('article img');
-  await waitFor('a picture', () => page.$eval('article img', img => img.naturalWidth === 1280));
+  await waitFor('a picture', () => page.$eval('article img', img => img.naturalWidth === 640));
   const first = await look(page, 'article img');
   await waitFor('it to move', async () => (await look(page, 'article img')).sum !== first.sum);
   // the wall is brown: red over green over blue, and neither black nor green
   assert.ok(first.mean[0] > first.mean[1] && first.mean[1] > first.mean[2] && first.mean[0] > 80, String(first.mean));
-  await waitFor('the state', async () => /^live · 1 viewer$/.test(await page.textContent('.state')));
+  await waitFor('the state', async () => /^live · RAWVIDEO 1280×720 · \d viewers?$/.test(await page.textContent('.state')));
   await page.fill('[name=name]', 'ball');
   await page.fill('[name=src]', 'test:ball');
   await page.click('form button');
