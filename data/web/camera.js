@@ -28,14 +28,16 @@ async function refresh() {
   try {
     const streams = await listStreams();
     const names = Object.keys(streams);
-    $('#server').textContent = 'connected';
+    $('#connection').textContent = 'connected';
+    $('#connection').dataset.state = 'live';
     if (!(shown in streams) && names.length)
       show(names[0]);
     fillSelect(names);
     $('#state').textContent = shown in streams ? describe(streams[shown]) : 'there is no stream yet: add one on the first page';
     $('#state').dataset.state = streams[shown]?.state ?? '';
   } catch (error) {
-    $('#server').textContent = `no answer: ${error.message}`;
+    $('#connection').textContent = `no answer: ${error.message}`;
+    $('#connection').dataset.state = 'failed';
   }
 }
 

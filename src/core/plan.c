@@ -43,7 +43,7 @@ static const SptCandidate h264_encoders[] = {
     {"nvh264enc", I420 "nvh264enc bitrate={kbps} gop-size={gop} zerolatency=true" H264_OUT},
     {"v4l2h264enc", I420 "v4l2h264enc" H264_OUT},
     {"x264enc",
-        I420 "x264enc tune=zerolatency speed-preset=superfast threads=2 sliced-threads=false "
+        I420 "x264enc tune=zerolatency speed-preset=superfast threads=2 sliced-threads=true "
              "bitrate={kbps} key-int-max={gop}" H264_OUT},
     {"openh264enc", I420 "openh264enc complexity=low gop-size={gop}" H264_OUT},
     {NULL, NULL},

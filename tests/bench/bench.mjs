@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Measures and prints tables. All ratios are within one run; CPU is summed from schedstat.
-//   node tests/bench/bench.mjs [cost|mse|join|latency|idle|rtsp|rtsp-join|rtsp-stall]…
+//   node tests/bench/bench.mjs [cost|mse|hls|webrtc|glass|join|latency|idle|rtsp|rtsp-join|rtsp-stall]…
 
-import {request} from 'node:http';
+import {Agent, request} from 'node:http';
 import {join} from 'node:path';
+import {openBrowser, openPage, player} from '../lib/browser.mjs';
 import {countThreads, cpuNs, rssKiB, start, startCamera, startSpotter, waitFor} from '../lib/lib.mjs';
 import {RtspClient} from '../lib/rtsp.mjs';
 
@@ -357,8 +358,119 @@ async function idle() {
   table('idle', ['streams', 'start ms', 'CPU %', 'RSS MiB', 'threads'], rows);
 }
 
+/** CPU in percent of one core, memory and threads of `pid` over some seconds. */
+async function measure(pid) {
+  const [cpu, began] = [cpuNs(pid), performance.now()];
+  await after(MEASURE_MS);
+  return {cpu: (cpuNs(pid) - cpu) / (performance.now() - began) / 1e4, rss: rssKiB(pid), threads: countThreads(pid)};
+}
+
+/** WebRTC: webrtcbin receivers in another process; keyframes four seconds apart. */
+async function webrtc() {
+  const rows = [];
+  await scope(async t => {
+    const camera = await startCamera(t, ['--kbps', '4000', '--size', '1280x720', '--no-audio', '--gop', '4']);
+    const server = await startSpotter(t, {streams: {cam: camera.url}, options: {'webrtc.max_pending': '100'}});
+    for (const viewers of [1, 10, 50])
+      await scope(async inner => {
+        const client = start(inner, join(BUILD, 'tests/webrtc-client'), [`${server.base}/whep/cam`, String(viewers), '1', '60000']);
+        await client.line(/^all/);
+        await after(2000);
+        const own = await measure(server.pid);
+        const joined = client.lines.map(line => /^joined (\d+)/.exec(line)).filter(Boolean).map(([, ms]) => Number(ms));
+        rows.push([viewers, own.cpu.toFixed(1), (own.cpu / viewers).toFixed(2), (own.rss / 1024).toFixed(0),
+          own.threads, percentile(joined, 0.5), percentile(joined, 0.95)]);
+        client.child.kill('SIGKILL');
+        await waitFor('them to leave', async () => (await server.json('/api/streams/cam/stats')).viewers.length === 0);
+      });
+  });
+  table('WebRTC, 4 Mbit/s: CPU in % of one core; ms from offer to the first decodable frame',
+    ['viewers', 'CPU', 'each', 'RSS MiB', 'threads', 'p50', 'p95'], rows);
+}
+
+/** A low-latency HLS viewer: waits for each part by the playlist and fetches it. */
+function hlsViewer(t, base, name) {
+  const agent = new Agent({keepAlive: true});
+  const viewer = {bytes: 0, over: false};
+  const get = path => new Promise((resolve, reject) => request(base + path, {agent}, response => {
+    const chunks = [];
+    response.on('data', chunk => chunks.push(chunk)).on('end', () => resolve(Buffer.concat(chunks)));
+  }).on('error', reject).end());
+  const play = async () => {
+    let query = '';
+    while (!viewer.over) {
+      const text = (await get(`/api/hls/playlist.m3u8?src=${name}${query}`)).toString();
+      const [, hint, n, part] = /PRELOAD-HINT:TYPE=PART,URI="(\S+&n=(\d+)&part=(\d+))"/.exec(text) ?? [];
+      if (!hint)
+        continue;
+      viewer.bytes += (await get(`/api/hls/${hint}`)).length;
+      query = `&_HLS_msn=${n}&_HLS_part=${part}`;
+    }
+  };
+  play().catch(() => {});
+  t.after(() => { viewer.over = true; agent.destroy(); });
+  return viewer;
+}
+
+async function hls() {
+  const rows = [];
+  await scope(async t => {
+    const camera = await startCamera(t, ['--kbps', '4000', '--size', '1280x720', '--no-audio', '--gop', '2']);
+    const server = await startSpotter(t, {streams: {cam: camera.url}, options: {'api.max_connections_per_address': '1000'}});
+    for (const viewers of [1, 50, 200])
+      await scope(async inner => {
+        const all = Array.from({length: viewers}, () => hlsViewer(inner, server.base, 'cam'));
+        await waitFor('all to play', () => all.every(({bytes}) => bytes > 100000));
+        const bytes = all.reduce((sum, one) => sum + one.bytes, 0);
+        const own = await measure(server.pid);
+        const rate = (all.reduce((sum, one) => sum + one.bytes, 0) - bytes) * 8 / MEASURE_MS / 1000 / viewers;
+        rows.push([viewers, own.cpu.toFixed(1), (own.cpu / viewers).toFixed(3), (own.rss / 1024).toFixed(0), own.threads, rate.toFixed(2)]);
+      });
+  });
+  table('HLS, low latency, two requests for each half second: CPU in % of one core',
+    ['viewers', 'CPU', 'each', 'RSS MiB', 'threads', 'Mbit/s each'], rows);
+}
+
+/** From the drawing of a picture to its appearance on a canvas in Chromium. The ball goes round once
+ * a second by the wall clock, so where its centre is tells when it was drawn. */
+async function glass() {
+  const rows = [];
+  for (const mode of ['webrtc', 'mse', 'mjpeg'])
+    await scope(async t => {
+      const server = await startSpotter(t, {launch: ('videotestsrc is-live=true pattern=ball motion=sweep animation-mode=wall-time ! ' +
+        'video/x-raw,format=I420,width=640,height=360,framerate=30/1 ! identity').split(' ')});
+      const browser = await openBrowser(t);
+      const {page} = await openPage(t, browser);
+      await page.goto(`${server.base}/stream.html?src=camera&mode=${mode}`);
+      await waitFor(mode, async () => (await player(page)).mode === mode && (await player(page)).frames > 90);
+      const late = await page.$eval('video-stream', async element => {
+        const [width, height] = [160, 90];
+        const canvas = Object.assign(document.createElement('canvas'), {width, height});
+        const context = canvas.getContext('2d', {willReadFrequently: true});
+        const all = [];
+        while (all.length < 300) {
+          await new Promise(resolve => requestAnimationFrame(resolve));
+          context.drawImage(element.video, 0, 0, width, height);
+          const {data} = context.getImageData(0, 0, width, height);
+          let [x, y, weight] = [0, 0, 0];
+          for (let i = 0; i < data.length / 4; i++) {
+            const bright = Math.max(0, data[i * 4] - 40);
+            x += (i % width) * bright;
+            y += Math.floor(i / width) * bright;
+            weight += bright;
+          }
+          const turn = Math.atan2(x / weight - width / 2, height / 2 - y / weight) / (2 * Math.PI);
+          all.push(((Date.now() / 1000 - turn) % 1) * 1000);
+        }
+        return all;
+      });
+      rows.push([mode, late.length, ...[0.5, 0.95].map(p => percentile(late, p).toFixed(0))]);
+    });
+  table('glass to glass in Chromium, ms, 30 fps on loopback (a frame stands for 33 ms)', ['mode', 'samples', 'p50', 'p95'], rows);
+}
+
 const all = {
-  idle, latency, join: joiners,
+  idle, latency, join: joiners, webrtc, hls, glass,
   async cost() {
     await cost('mp4', 30);
     await cost('mjpeg', 30);

@@ -25,6 +25,7 @@ test('the page of a stream: player and its modes, figures, addresses, the pipeli
     assert.ok(links.some(text => text.startsWith(label) && text.includes(part)), `${label}: ${links}`);
   await waitFor('the graph', async () => /test:climber.*x264enc.*webrtc.*per second/s.test(await page.textContent('#graph svg')));
   await keep(page, 'watch');
+  assert.ok(!await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), 'it is too wide');
   for (const mode of ['mse', 'mjpeg', 'webrtc']) {
     await page.check(`input[value=${mode}]`);
     await waitFor(mode, async () => (await player(page)).mode === mode);
@@ -40,7 +41,7 @@ test('/camera/: picture, status, another stream, another address, a wrong one', 
   const {page} = await openPage(t, browser, {width: 390, height: 800});
   await page.goto(`${server.base}/camera/`);
   await waitFor('the wall', async () => isWall(await look(page, VIDEO)));
-  assert.equal(await page.textContent('#server'), 'connected');
+  assert.equal(await page.textContent('#connection'), 'connected');
   await waitFor('the state', async () => /^live · /.test(await page.textContent('#state')));
   await keep(page, 'camera-phone');
   await page.selectOption('select', 'bars');
