@@ -25,8 +25,17 @@ const visible = new IntersectionObserver(entries => {
 function show(img, on) {
   const was = img.dataset.on;
   img.dataset.on = on ? 'on' : '';
+  clearTimeout(timers.get(img));
   if (on && !was)
     ask(img);
+}
+
+/** @type {WeakMap<HTMLImageElement, number>} */
+const timers = new WeakMap();
+
+function askLater(img, ms) {
+  clearTimeout(timers.get(img));
+  timers.set(img, setTimeout(ask, ms, img));
 }
 
 /** @param {HTMLImageElement} img */
@@ -44,8 +53,8 @@ function makeCard(name) {
     to.href = address('watch.html', name);
   img.alt = `Picture of ${name}`;
   img.dataset.name = name;
-  img.addEventListener('load', () => setTimeout(ask, PICTURE_MS, img));
-  img.addEventListener('error', () => setTimeout(ask, AFTER_FAILURE_MS, img));
+  img.addEventListener('load', () => askLater(img, PICTURE_MS));
+  img.addEventListener('error', () => askLater(img, AFTER_FAILURE_MS));
   const button = card.querySelector('.remove');
   button.setAttribute('aria-label', `Remove ${name}`);
   button.addEventListener('click', () => remove(name));

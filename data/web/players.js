@@ -48,6 +48,7 @@ export function webrtc(host) {
   const stream = new MediaStream();
   const connection = new RTCPeerConnection();
   const early = [];
+  let mid = '0'; // of the first medium that was taken: the others travel with it
   let timer = setTimeout(() => host.fail('no connection within ten seconds'), CONNECT_MS);
   let answered = false;
   for (const kind of ['video', 'audio'])
@@ -79,13 +80,13 @@ export function webrtc(host) {
         if (type === 'webrtc/answer') {
           await connection.setRemoteDescription({type: 'answer', sdp: value});
           answered = true;
-          await Promise.all(early.map(candidate => connection.addIceCandidate(candidate)));
+          mid = /^a=group:BUNDLE (\S+)/m.exec(value)?.[1] ?? mid;
+          await Promise.all(early.map(candidate => connection.addIceCandidate({candidate, sdpMid: mid})));
         } else if (type === 'webrtc/candidate' && value) {
-          const candidate = {candidate: value, sdpMid: '0'};
           if (answered)
-            await connection.addIceCandidate(candidate);
+            await connection.addIceCandidate({candidate: value, sdpMid: mid});
           else
-            early.push(candidate);
+            early.push(value);
         }
       } catch (error) {
         host.fail(error.message);
@@ -147,19 +148,20 @@ async function fetchOk(url, signal) {
 
 /** The lines of a media playlist that matter here. */
 function readPlaylist(text, base) {
-  const list = {map: '', parts: [], sequence: 0};
+  const list = {parts: []};
+  let map = null;
   let segment = 0, part = 0;
   const attribute = (line, name) => new RegExp(`${name}="([^"]*)"`).exec(line)?.[1] ?? '';
   for (const line of text.split('\n')) {
     if (line.startsWith('#EXT-X-MEDIA-SEQUENCE:')) {
       segment = Number(line.split(':')[1]);
     } else if (line.startsWith('#EXT-X-MAP:')) {
-      list.map = new URL(attribute(line, 'URI'), base);
+      map = new URL(attribute(line, 'URI'), base);
     } else if (line.startsWith('#EXT-X-PART:')) {
-      list.parts.push({segment, part: part++, start: line.includes('INDEPENDENT=YES'), url: new URL(attribute(line, 'URI'), base)});
+      list.parts.push({segment, part: part++, map, start: line.includes('INDEPENDENT=YES'), url: new URL(attribute(line, 'URI'), base)});
     } else if (line && !line.startsWith('#')) {
       if (!part)
-        list.parts.push({segment, part: 0, start: true, url: new URL(line, base)});
+        list.parts.push({segment, part: 0, map, start: true, whole: true, url: new URL(line, base)});
       segment++;
       part = 0;
     }
@@ -186,12 +188,15 @@ export function hls(host) {
       buffer.append(data);
     };
     buffer.type(`video/mp4; codecs="${codecs}"`);
-    await append(list.map);
+    let map = '';
     // it begins with the last part that a decoder can begin with
     let at = list.parts.findLast(({start}) => start) ?? {segment: list.next.segment, part: 0};
     for (;;) {
-      const later = ({segment, part}) => segment > at.segment || (segment === at.segment && part >= at.part);
-      for (const {segment, part, url: from} of list.parts.filter(later)) {
+      const later = ({segment, part, whole}) => segment > at.segment || (segment === at.segment && (whole || part >= at.part));
+      for (const {segment, part, map: init, url: from} of list.parts.filter(later)) {
+        if (init && init.href !== map)
+          await append(init);
+        map = init?.href ?? map;
         await append(from);
         at = {segment, part: part + 1};
       }

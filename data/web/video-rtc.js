@@ -13,6 +13,8 @@ import * as players from './players.js';
 
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
 const HIDDEN_MS = 5000;
+// A mode that fails again so soon gives way to the next.
+const AGAIN_MS = 30000;
 const NAMES = {webrtc: 'WebRTC', mse: 'MSE', hls: 'HLS', mjpeg: 'MJPEG'};
 
 export class VideoStream extends HTMLElement {
@@ -25,6 +27,7 @@ export class VideoStream extends HTMLElement {
   #shown = null; // the mode that plays
   #sound = {muted: true, volume: 1};
   #tries = 0;
+  #failures = new Map(); // mode → when it failed last
   #retry = 0;
   #hidden = 0;
   #observer = null;
@@ -137,6 +140,7 @@ export class VideoStream extends HTMLElement {
       this.#why('The connection ended; trying again');
       this.#again();
     }));
+    this.#watch();
   }
 
   #again() {
@@ -149,9 +153,12 @@ export class VideoStream extends HTMLElement {
     const beside = this.#modes.indexOf('webrtc');
     if (beside >= 0 && self.RTCPeerConnection) {
       this.#modes.splice(beside, 1);
+      if (this.#modes.length)
+        this.#next();
       this.#run('webrtc');
+    } else {
+      this.#next();
     }
-    this.#next();
   }
 
   #take(data) {
@@ -243,7 +250,9 @@ export class VideoStream extends HTMLElement {
     if (this.#running.has(mode))
       this.#end(mode);
     this.#why(`${mode}: ${reason}`);
-    if (shown && mode === 'webrtc') { // it has played: begin anew, the others were given up
+    const before = this.#failures.get(mode) ?? -Infinity;
+    this.#failures.set(mode, performance.now());
+    if (shown && performance.now() - before > AGAIN_MS) { // it has played: it may again
       this.#stop();
       this.#again();
     } else if (mode !== 'webrtc' || !this.#running.size) {

@@ -15,8 +15,12 @@
 #define WITH_PARTS 3
 /* Slower pictures than this make no parts of even length. */
 #define FRAME_MAX (SPT_HLS_PART / 3)
+#define SLOW_MAX 3
 #define GAP (1 * GST_SECOND)
+/* A segment whose keyframe does not come is not filled any further. */
+#define SEGMENT_BYTES_MAX (32u << 20)
 #define PART_HOLD_BACK 3 /* parts */
+#define INITS_MAX 50000
 
 typedef struct {
   GPtrArray *fragments; /* of GstBuffer */
@@ -36,14 +40,16 @@ typedef struct {
 
 struct _SptHlsRing {
   GQueue segments;  /* of Segment; the last one is under way */
-  GPtrArray *inits; /* of GBytes; the version is the index */
+  GPtrArray *inits; /* of GBytes; the version is the index and first_init */
+  guint first_init;
   char *codecs;
   guint64 next, discontinuities;  /* number of the next segment; of those that have left */
   GstClockTime start, part_start; /* PTS of the segment and the part under way */
   GstClockTime last, frame;       /* PTS of the newest picture, and the one before it */
   GstClockTime longest;           /* segment */
   double bandwidth;               /* bits per second, of the widest segment */
-  gboolean uneven;                /* no parts are named */
+  guint slow;                     /* pictures that came too slowly for parts of even length */
+  gboolean dropping;              /* until the next keyframe */
   gboolean fresh_init;
 };
 
@@ -70,6 +76,9 @@ spt_hls_ring_new (void)
   g_queue_init (&self->segments);
   self->inits = g_ptr_array_new_with_free_func ((GDestroyNotify)g_bytes_unref);
   self->last = GST_CLOCK_TIME_NONE;
+  /* Numbers go on where an earlier ring of the stream stopped, or after. */
+  self->next = (guint64)(g_get_real_time () / G_USEC_PER_SEC);
+  self->first_init = (guint)(self->next % INITS_MAX);
   return self;
 }
 
@@ -147,7 +156,8 @@ close_segment (SptHlsRing *self, GstClockTime now)
   close_part (self, now);
   segment->duration = now - self->start;
   self->longest = MAX (self->longest, segment->duration);
-  self->bandwidth = MAX (self->bandwidth, (double)segment->bytes * 8e9 / (double)segment->duration);
+  GstClockTime duration = MAX (segment->duration, GST_SECOND / 10);
+  self->bandwidth = MAX (self->bandwidth, (double)segment->bytes * 8e9 / (double)duration);
 }
 
 static void
@@ -157,7 +167,7 @@ open_segment (SptHlsRing *self, GstClockTime now, gint64 wall, gboolean disconti
   segment->number = self->next++;
   segment->parts = g_ptr_array_new_with_free_func (part_free);
   segment->wall = wall;
-  segment->init = self->inits->len - 1;
+  segment->init = self->first_init + self->inits->len - 1;
   segment->discontinuity = discontinuity;
   g_queue_push_tail (&self->segments, segment);
   self->start = now;
@@ -171,16 +181,22 @@ static void
 place (SptHlsRing *self, gboolean keyframe, GstClockTime pts, gint64 wall)
 {
   gboolean first = self->last == GST_CLOCK_TIME_NONE;
-  gboolean gap = !first && (pts < self->last || pts - self->last > GAP);
+  gboolean lost = self->dropping && keyframe;
+  if (self->dropping && !keyframe)
+    return;
+  self->dropping = FALSE;
+  gboolean back = !first && pts < self->last;
+  GstClockTime step = first || back ? 0 : pts - self->last;
+  gboolean gap = back || (self->frame && step > MAX (GAP, 3 * self->frame));
   GstClockTime end = gap ? self->last + self->frame : pts;
-  if (!first && !gap) {
-    self->frame = pts - self->last;
-    self->uneven |= self->frame > FRAME_MAX;
+  if (step && !gap) {
+    self->frame = step;
+    self->slow += step > FRAME_MAX;
   }
-  if (keyframe && (first || gap || self->fresh_init || pts - self->start >= SEGMENT_MIN)) {
+  if (keyframe && (first || gap || lost || self->fresh_init || pts - self->start >= SEGMENT_MIN)) {
     if (!first)
       close_segment (self, end);
-    open_segment (self, pts, wall, gap || (self->fresh_init && !first));
+    open_segment (self, pts, wall, gap || lost || (self->fresh_init && !first));
   } else if (pts > self->part_start && pts - self->part_start + self->frame > SPT_HLS_PART) {
     close_part (self, pts);
     open_part (self, keyframe, pts);
@@ -204,7 +220,8 @@ spt_hls_ring_push (SptHlsRing *self, GstBuffer *fragment, gboolean first_track, 
   if (first_track)
     place (self, keyframe, GST_BUFFER_PTS (fragment), wall);
   Segment *segment = current (self);
-  if (!segment)
+  self->dropping |= segment && segment->bytes > SEGMENT_BYTES_MAX;
+  if (!segment || self->dropping)
     return;
   g_ptr_array_add (last_part (segment)->fragments, gst_buffer_ref (fragment));
   segment->bytes += gst_buffer_get_size (fragment);
@@ -254,6 +271,13 @@ spt_hls_ring_is_too_far (SptHlsRing *self, guint64 segment)
   return segment > self->next + 1;
 }
 
+/* Playlists name parts: pictures come quickly enough. */
+gboolean
+spt_hls_ring_has_parts (SptHlsRing *self)
+{
+  return self->slow < SLOW_MAX;
+}
+
 /* Seconds; EXT-X-TARGETDURATION */
 guint
 spt_hls_ring_target (SptHlsRing *self)
@@ -266,7 +290,8 @@ spt_hls_ring_target (SptHlsRing *self)
 GBytes *
 spt_hls_ring_get_init (SptHlsRing *self, guint version)
 {
-  return version < self->inits->len ? g_bytes_ref (g_ptr_array_index (self->inits, version)) : NULL;
+  guint index = version - self->first_init;
+  return index < self->inits->len ? g_bytes_ref (g_ptr_array_index (self->inits, index)) : NULL;
 }
 
 static void
@@ -374,7 +399,7 @@ char *
 spt_hls_ring_playlist (SptHlsRing *self, const char *query, gboolean low_latency)
 {
   GString *text = g_string_new (NULL);
-  gboolean parts = low_latency && !self->uneven;
+  gboolean parts = low_latency && spt_hls_ring_has_parts (self);
   guint whole = self->segments.length - 1;
   guint skip = whole > LISTED ? whole - LISTED : 0;
   int init = -1;

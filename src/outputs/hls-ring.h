@@ -20,6 +20,7 @@ void spt_hls_ring_push (SptHlsRing *self, GstBuffer *fragment, gboolean first_tr
 gboolean spt_hls_ring_is_ready (SptHlsRing *self);
 gboolean spt_hls_ring_has (SptHlsRing *self, guint64 segment, int part);
 gboolean spt_hls_ring_is_too_far (SptHlsRing *self, guint64 segment);
+gboolean spt_hls_ring_has_parts (SptHlsRing *self);
 guint spt_hls_ring_target (SptHlsRing *self);
 
 char *spt_hls_ring_master (SptHlsRing *self, const char *query);

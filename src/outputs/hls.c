@@ -23,7 +23,7 @@
 
 #define IDLE_S 15
 /* How long a request may wait: for a camera whose keyframes are far apart, and for what comes. */
-#define START_S 20
+#define START_S 30
 #define WAIT_TARGETS 3
 #define WAITERS_MAX 500
 #define PLAYLIST_TYPE "application/vnd.apple.mpegurl"
@@ -33,7 +33,8 @@ GST_DEBUG_CATEGORY_STATIC (spotter_hls);
 
 typedef struct {
   SptHost *host;
-  GHashTable *shows; /* stream name → Show */
+  GHashTable
+      *shows; /* SptStream → Show: a stream that was removed is another one than its successor */
 } Door;
 
 /* One stream that is shown. */
@@ -84,8 +85,10 @@ is_there (const Waiter *self)
   SptHlsRing *ring = self->show->ring;
   if (!spt_hls_ring_is_ready (ring))
     return FALSE;
-  if (self->what == SEGMENT || self->what == PART ||
-      (self->what == PLAYLIST && self->number != G_MAXUINT64))
+  if (self->what == PLAYLIST && self->number != G_MAXUINT64)
+    return spt_hls_ring_has (
+        ring, self->number, self->low_latency && spt_hls_ring_has_parts (ring) ? self->part : -1);
+  if (self->what == SEGMENT || self->what == PART)
     return spt_hls_ring_has (ring, self->number, self->part);
   return TRUE;
 }
@@ -137,6 +140,22 @@ fail (Waiter *self, const GError *error)
     spt_http_reply_error (self->request, error);
 }
 
+static gboolean
+is_too_far (const Waiter *self)
+{
+  SptHlsRing *ring = self->show->ring;
+  return self->number != G_MAXUINT64 && spt_hls_ring_is_ready (ring) &&
+         spt_hls_ring_is_too_far (ring, self->number);
+}
+
+static void
+refuse (Waiter *self)
+{
+  g_autoptr (GError) error =
+      g_error_new (SPT_ERROR, SPT_ERROR_INVALID, "this lies too far ahead of the stream");
+  fail (self, error);
+}
+
 /* The socket has gone, or asks anew. */
 static void
 forget_socket (gpointer data)
@@ -159,9 +178,12 @@ answer_waiters (Show *self)
 {
   for (guint i = self->waiters->len; i-- > 0;) {
     Waiter *waiter = g_ptr_array_index (self->waiters, i);
-    if (!is_there (waiter))
+    if (is_there (waiter))
+      answer (waiter);
+    else if (is_too_far (waiter))
+      refuse (waiter);
+    else
       continue;
-    answer (waiter);
     finish_waiter (waiter);
   }
 }
@@ -198,7 +220,7 @@ show_end (Show *self, const GError *error)
     finish_waiter (waiter);
   }
   GST_INFO ("%s: no longer shown: %s", spt_stream_get_name (self->stream), error->message);
-  g_hash_table_remove (self->door->shows, spt_stream_get_name (self->stream));
+  g_hash_table_remove (self->door->shows, self->stream);
 }
 
 static void
@@ -285,7 +307,8 @@ on_tick (gpointer data)
     fail (waiter, late);
     finish_waiter (waiter);
   }
-  if (self->waiters->len || ++self->idle < IDLE_S)
+  if (self->waiters->len ||
+      ++self->idle < MAX (IDLE_S, WAIT_TARGETS * spt_hls_ring_target (self->ring)))
     return G_SOURCE_CONTINUE;
   error = g_error_new (SPT_ERROR, SPT_ERROR_UNAVAILABLE, "nobody has asked for it");
   self->tick_id = 0;
@@ -296,10 +319,10 @@ on_tick (gpointer data)
 static Show *
 show_of (Door *door, SptStream *stream, const char *remote, const char *user_agent)
 {
-  Show *self = g_hash_table_lookup (door->shows, spt_stream_get_name (stream));
+  Show *self = g_hash_table_lookup (door->shows, stream);
   SptWant want = {.container = "mp4"};
   SptConsumer consumer = {"hls/fmp4", "http", (char *)remote, (char *)user_agent};
-  if (self && self->stream == stream)
+  if (self)
     return self;
   self = g_new0 (Show, 1);
   self->door = door;
@@ -307,7 +330,7 @@ show_of (Door *door, SptStream *stream, const char *remote, const char *user_age
   self->ring = spt_hls_ring_new ();
   self->waiters = g_ptr_array_new_with_free_func (waiter_free);
   self->tick_id = g_timeout_add_seconds (1, on_tick, self);
-  g_hash_table_replace (door->shows, (gpointer)spt_stream_get_name (stream), self);
+  g_hash_table_insert (door->shows, self->stream, self);
   self->ask = spt_ask (stream, &want, &consumer, on_lease, self);
   return self;
 }
@@ -324,17 +347,13 @@ on_left (GCancellable *cancellable, gpointer data)
 static void
 wait_or_answer (Waiter *self)
 {
-  g_autoptr (GError) error = NULL;
   if (is_there (self)) {
     answer (self);
     waiter_free (self);
     return;
   }
-  if (self->show->waiters->len >= WAITERS_MAX ||
-      (self->number != G_MAXUINT64 && spt_hls_ring_is_ready (self->show->ring) &&
-          spt_hls_ring_is_too_far (self->show->ring, self->number))) {
-    error = g_error_new (SPT_ERROR, SPT_ERROR_INVALID, "this lies too far ahead");
-    fail (self, error);
+  if (self->show->waiters->len >= WAITERS_MAX || is_too_far (self)) {
+    refuse (self);
     waiter_free (self);
     return;
   }
@@ -462,7 +481,7 @@ start (SptHost *host, GError **error)
   GST_DEBUG_CATEGORY_INIT (spotter_hls, "spotter-hls", 0, "HLS");
   Door *self = g_new0 (Door, 1);
   self->host = host;
-  self->shows = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, show_free);
+  self->shows = g_hash_table_new_full (NULL, NULL, NULL, show_free);
   for (guint i = 0; i < G_N_ELEMENTS (routes); i++) {
     g_autofree char *alias = g_strconcat ("/api", routes[i].path, NULL);
     spt_http_route (

@@ -31,7 +31,7 @@
 #define LOSS_BAD 0.25
 #define LOSS_GOOD 0.05
 #define LOSS_S 3
-/* How often a publisher is asked for its first keyframe. */
+/* How often a publisher is asked for a keyframe, while there is none. */
 #define ASK_S 2
 #define CANDIDATES_MAX 32
 
@@ -363,6 +363,14 @@ judge_link (SptWebrtcSession *self, const SptWebrtcStats *stats)
   }
 }
 
+static gboolean
+has_group (SptTrack *track)
+{
+  SptTrackStats stats;
+  spt_track_get_stats (track, &stats);
+  return stats.gop_units > 0;
+}
+
 /* (nullable): why the session is over */
 static const char *
 look_after (SptWebrtcSession *self)
@@ -377,7 +385,8 @@ look_after (SptWebrtcSession *self)
   if (self->publish) {
     if (spt_stream_get_publisher (self->stream) != self->publisher)
       return "the stream has another source now";
-    if (self->seconds % ASK_S == 1 && !count_keyframes (spt_stream_get_track (self->stream, FALSE)))
+    /* a browser makes keyframes when it is asked: for joiners there must always be one in reach */
+    if (self->seconds % ASK_S == 1 && !has_group (spt_stream_get_track (self->stream, FALSE)))
       spt_webrtc_peer_ask_keyframe (self->peer);
     return NULL;
   }

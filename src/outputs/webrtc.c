@@ -163,7 +163,7 @@ sdp_of_json (JsonNode *node)
 static char *
 read_offer (SptHttpRequest *request, Form form, GError **error)
 {
-  GBytes *body = spt_http_request_body (request);
+  g_autoptr (GBytes) body = spt_http_request_body (request);
   gsize size = 0;
   const char *data = body ? g_bytes_get_data (body, &size) : NULL;
   if (form != FORM_JSON)
@@ -270,9 +270,9 @@ on_patch (SptHttpRequest *request, gpointer data)
 {
   SptWebrtcSession *session = find_session (data, request);
   const char *match = spt_http_request_header (request, "If-Match");
-  GBytes *body = spt_http_request_body (request);
   if (!session)
     return;
+  g_autoptr (GBytes) body = spt_http_request_body (request);
   g_autofree char *tag = g_strdup_printf ("\"%s\"", spt_webrtc_session_tag (session));
   g_autofree char *text = NULL;
   if (!match) {

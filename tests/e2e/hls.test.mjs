@@ -106,8 +106,8 @@ test('playlists keep the rules, reload when there is more, and name what can be 
   const plain = await playlist(server, '&ll=0');
   assert.equal(plain.parts.length, 0);
   assert.ok(plain.segments.length >= 3);
-  for (const [path, status] of [['hls/playlist.m3u8?src=nobody', 404], ['hls/playlist.m3u8?src=bars&_HLS_msn=999999', 400],
-    ['hls/segment.m4s?src=bars&n=999999', 400], ['hls/segment.m4s?src=bars&n=x', 400], ['hls/init.mp4?src=bars&v=9', 404]])
+  for (const [path, status] of [['hls/playlist.m3u8?src=nobody', 404], ['hls/playlist.m3u8?src=bars&_HLS_msn=999999999999', 400],
+    ['hls/segment.m4s?src=bars&n=999999999999', 400], ['hls/segment.m4s?src=bars&n=5', 404], ['hls/segment.m4s?src=bars&n=x', 400], ['hls/init.mp4?src=bars&v=9', 404]])
     assert.equal((await server.get(`/api/${path}`)).status, status, path);
   const consumers = (await server.json('/api/streams?src=bars')).consumers;
   assert.deepEqual(consumers.map(({format_name}) => format_name), ['hls/fmp4']);
@@ -141,6 +141,27 @@ test('over the WebSocket: hls is the playlist, mp4 is keyframes', async t => {
   await waitFor('two keyframes', () => films.length > 1);
   assert.equal(films[0].toString('latin1', 4, 8), 'ftyp');
   assert.ok(films[0].includes('moof') && films[0].includes('mdat'));
+});
+
+test('a stream that was removed and made anew under its name', async t => {
+  const server = await startSpotter(t, {streams: {cam: 'test:smpte'}});
+  const old = new WsClient(t, server, '/api/ws?src=cam');
+  await waitFor('the socket', () => old.status === 101);
+  assert.equal((await server.get('/api/stream.m3u8?src=cam')).status, 200);
+  const waiting = server.get('/api/hls/playlist.m3u8?src=cam&_HLS_msn=999999999');
+  await fetch(`${server.base}/api/streams?src=cam`, {method: 'DELETE'});
+  assert.equal((await server.add('cam', 'test:ball')).status, 200);
+  const fresh = new WsClient(t, server, '/api/ws?src=cam');
+  const asked = server.get('/api/stream.m3u8?src=cam');
+  fresh.say('hls');
+  old.say('hls');
+  assert.ok((await waiting).status >= 200);
+  assert.equal((await asked).status, 200);
+  await waitFor('both to be answered', () => [old, fresh].every(({texts}) => texts.some(({type}) => type === 'hls' || type === 'error')));
+  assert.ok(fresh.texts.some(({type}) => type === 'hls'));
+  old.socket.destroy();
+  fresh.socket.destroy();
+  assert.equal((await server.get('/api/stream.m3u8?src=cam')).status, 200);
 });
 
 test('browsers: our player, and hls.js with and without low latency', async t => {

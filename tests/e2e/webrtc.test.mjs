@@ -5,7 +5,7 @@ import {test} from 'node:test';
 import assert from 'node:assert/strict';
 import {join, resolve} from 'node:path';
 import {openBrowser, openPage, player} from '../lib/browser.mjs';
-import {countFds, countThreads, run, start, startCamera, startSpotter, waitFor} from '../lib/lib.mjs';
+import {countFds, countThreads, rssKiB, run, start, startCamera, startSpotter, waitFor} from '../lib/lib.mjs';
 import {WsClient} from '../lib/ws.mjs';
 
 const CLIENT = join(resolve(process.env.SPOTTER_BUILD ?? 'build'), 'tests/webrtc-client');
@@ -78,6 +78,23 @@ test('what cannot be answered is a sentence and a status', async t => {
   }
   const bad = await post(server, '/api/webrtc?src=bars', '{"type":"offer"}', 'application/json');
   assert.equal(bad.status, 400);
+});
+
+test('large bodies of strangers are not kept', async t => {
+  const server = await startSpotter(t, {streams: {bars: 'test:smpte'}});
+  const junk = Buffer.alloc(500000, 'x');
+  const flood = async n => {
+    for (let i = 0; i < n; i++) {
+      assert.equal((await post(server, '/whep/bars', junk, 'application/sdp')).status, 400);
+      assert.equal((await fetch(`${server.base}/api/webrtc/none`, {method: 'PATCH', body: junk})).status, 404);
+    }
+  };
+  await flood(10);
+  const before = rssKiB(server.pid);
+  await flood(50);
+  const grown = rssKiB(server.pid) - before;
+  t.diagnostic(`figure: 50 MB of junk leave ${grown} KiB`);
+  assert.ok(grown < 20000, `${grown} KiB`);
 });
 
 test('over the WebSocket: both forms of offer, candidates before the offer; errors name the request', async t => {
