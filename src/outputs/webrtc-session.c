@@ -208,6 +208,22 @@ tell_candidate (SptWebrtcSession *self, const char *candidate)
     self->signals->candidate (candidate, self->data);
 }
 
+/* @words: of a candidate that we have ourselves. TRUE: peers may be told */
+static gboolean
+is_told (const SptWebrtcShared *shared, char **words)
+{
+  g_autoptr (GInetAddress) address = g_inet_address_new_from_string (words[4]);
+  g_autofree char *network = g_strdup_printf (
+      "%s%c", words[2], g_inet_address_get_family (address) == G_SOCKET_FAMILY_IPV6 ? '6' : '4');
+  const char *const *ips = (const char *const *)shared->ips;
+  const char *const *networks = (const char *const *)shared->networks;
+  return (shared->loopback || !g_inet_address_get_is_loopback (address)) &&
+         !g_inet_address_get_is_link_local (address) &&
+         (!shared->only || g_str_equal (shared->only, words[4])) &&
+         (!*ips || g_strv_contains (ips, words[4])) &&
+         (!*networks || g_strv_contains (networks, network));
+}
+
 /* Of our addresses the peer hears those it is to know, and those it can reach us by from afar. */
 static void
 on_candidate (const char *text, gpointer data)
@@ -222,17 +238,14 @@ on_candidate (const char *text, gpointer data)
     return;
   }
   g_autofree char *candidate = spt_rtc_candidate_check (text);
-  if (!candidate)
+  if (!candidate || g_str_has_suffix (candidate, "active")) /* nobody can come by that */
     return;
   g_auto (GStrv) words = g_strsplit (candidate, " ", 0);
-  g_autoptr (GInetAddress) address = g_inet_address_new_from_string (words[4]);
   gboolean host = g_str_equal (words[7], "host");
-  if ((host && !self->shared->loopback && g_inet_address_get_is_loopback (address)) ||
-      g_inet_address_get_is_link_local (address) || g_str_has_suffix (candidate, "active"))
-    return; /* nobody gets there */
-  if (!host || !self->shared->only || g_str_equal (self->shared->only, words[4]))
+  gboolean told = !host || is_told (self->shared, words);
+  if (told)
     tell_candidate (self, candidate);
-  for (char **other = self->shared->announced; host && *other; other++) {
+  for (char **other = self->shared->announced; host && told && *other; other++) {
     g_free (words[4]);
     words[4] = g_strdup (*other);
     g_autofree char *moved = g_strjoinv (" ", words);

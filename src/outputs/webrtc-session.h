@@ -10,6 +10,8 @@ typedef struct {
   char **announced;  /* addresses under which we are reached besides our own, such as a router's */
   char *only;        /* (nullable): the one address of ours that peers are told */
   gboolean loopback; /* they are told 127.0.0.1, too */
+  char **ips;        /* none: all; else only these addresses of ours */
+  char **networks;   /* none: all; else of "udp4", "udp6", "tcp4", "tcp6" */
   guint max_viewers; /* of one stream */
   guint max_pending; /* of one address, not yet connected */
   GHashTable *sessions; /* id → SptWebrtcSession */

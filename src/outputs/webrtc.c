@@ -35,6 +35,12 @@ static const SptOption options[] = {
     {"webrtc.ice_servers", SPT_OPTION_STRINGS, NULL, 0, 0,
         "STUN and TURN servers, as {urls: [...], username: ..., credential: ...}"},
     {"webrtc.filters.loopback", SPT_OPTION_BOOL, "false", 0, 0, "tell peers 127.0.0.1, too"},
+    {"webrtc.filters.ips", SPT_OPTION_STRINGS, NULL, 0, 0,
+        "the addresses of this machine that peers are told; none: all"},
+    {"webrtc.filters.networks", SPT_OPTION_STRINGS, NULL, 0, 0,
+        "of udp4, udp6, tcp4, tcp6 those that peers are told; none: all"},
+    {"webrtc.filters.udp_ports", SPT_OPTION_STRINGS, NULL, 0, 0,
+        "first and last port of media, instead of those in webrtc.listen"},
     {"webrtc.max_viewers", SPT_OPTION_INT, "200", 1, 10000, "most viewers of one stream"},
     {"webrtc.max_pending", SPT_OPTION_INT, "32", 1, 10000,
         "most connections of one address that are not yet made"},
@@ -450,6 +456,29 @@ read_listen (Door *self, const char *listen, GError **error)
   return TRUE;
 }
 
+static gboolean
+read_filters (Door *self, GError **error)
+{
+  SptSettings *settings = self->host->settings;
+  const char *const *ports = spt_settings_strings (settings, "webrtc.filters.udp_ports");
+  guint64 first, last;
+  self->shared.ips = g_strdupv ((char **)spt_settings_strings (settings, "webrtc.filters.ips"));
+  self->shared.networks =
+      g_strdupv ((char **)spt_settings_strings (settings, "webrtc.filters.networks"));
+  if (!*ports)
+    return TRUE;
+  if (g_strv_length ((char **)ports) != 2 ||
+      !g_ascii_string_to_unsigned (ports[0], 10, 1, 65535, &first, NULL) ||
+      !g_ascii_string_to_unsigned (ports[1], 10, first, 65535, &last, NULL)) {
+    g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID,
+        "webrtc.filters.udp_ports expects two ports such as [50000, 50100]");
+    return FALSE;
+  }
+  self->shared.transport.first_port = (guint16)first;
+  self->shared.transport.last_port = (guint16)last;
+  return TRUE;
+}
+
 /* The addresses of webrtc.candidates; a port there means nothing while each peer has its own. */
 static char **
 read_candidates (Door *self)
@@ -544,6 +573,8 @@ stop (gpointer data)
   g_ptr_array_unref (self->ice_links);
   g_strfreev (self->shared.announced);
   g_free (self->shared.transport.stun);
+  g_strfreev (self->shared.ips);
+  g_strfreev (self->shared.networks);
   g_free (self->shared.only);
   g_free (self);
 }
@@ -586,7 +617,7 @@ start (SptHost *host, GError **error)
   read_servers (self);
   if (!*listen)
     return self;
-  if (!read_listen (self, listen, error)) {
+  if (!read_listen (self, listen, error) || !read_filters (self, error)) {
     stop (self);
     return NULL;
   }

@@ -57,6 +57,17 @@ test('an offer is answered as JSON, as WHEP and bare; sessions are trickled to a
   await waitFor('one to be left', async () => (await server.json('/api/streams/bars/stats')).viewers.length === 1);
 });
 
+test('what peers are told: filters, ports, an address outside', async t => {
+  const server = await startSpotter(t, {streams: {bars: 'test:smpte'}, options: {'webrtc.candidates': ['198.51.100.7'],
+    'webrtc.filters.networks': ['udp4'], 'webrtc.filters.udp_ports': ['50000', '50100']}});
+  const answer = await (await post(server, '/whep/bars', OFFER, 'application/sdp')).text();
+  const candidates = answer.split('\r\n').filter(line => line.startsWith('a=candidate:')).map(line => line.split(' '));
+  const own = candidates.filter(words => words[4] !== '198.51.100.7');
+  assert.ok(own.length && own.every(words => words[2] === 'udp' && /^[\d.]+$/.test(words[4])), answer);
+  assert.ok(own.every(words => words[5] >= 50000 && words[5] <= 50100), answer);
+  assert.ok(candidates.some(words => words[4] === '198.51.100.7' && words[5] === own[0][5]), answer);
+});
+
 test('what cannot be answered is a sentence and a status', async t => {
   const server = await startSpotter(t, {streams: {bars: 'test:smpte', dead: 'rtsp://127.0.0.1:9/x', 'in': ''}});
   for (const [path, body, status, says] of [
