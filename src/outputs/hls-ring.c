@@ -5,8 +5,9 @@
 
 #include <math.h>
 
-/* A segment is at least so long, and as much longer as its camera's keyframes are apart. */
-#define SEGMENT_MIN (2 * GST_SECOND)
+/* A segment is at least so long (two seconds, rounded by a camera), and as much longer as its
+ * camera's keyframes are apart. */
+#define SEGMENT_MIN (1950 * GST_MSECOND)
 /* In a playlist, and those kept besides for who read it a moment ago. */
 #define LISTED 6
 #define KEPT (LISTED + 3)
