@@ -5,7 +5,7 @@
 
 #include "stream.h"
 
-#define SPT_RTC_LANES 2 /* 0: picture, 1: sound */
+enum { SPT_RTC_VIDEO, SPT_RTC_AUDIO, SPT_RTC_LANES };
 #define SPT_RTC_OFFER_MAX (64 * 1024)
 
 typedef struct {

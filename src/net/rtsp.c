@@ -17,6 +17,7 @@
 #include "bytes.h"
 #include "error.h"
 #include "listen.h"
+#include "random.h"
 
 #define HEAD_MAX (16 * 1024)
 #define BODY_MAX (64 * 1024)
@@ -485,7 +486,7 @@ on_incoming (GSocket *listener, GIOCondition condition, gpointer data)
   self->server = server;
   self->socket = g_object_ref (socket);
   self->remote = g_steal_pointer (&remote);
-  self->nonce = g_uuid_string_random ();
+  self->nonce = spt_random_id ();
   self->local = g_inet_address_get_is_loopback (
       g_inet_socket_address_get_address (G_INET_SOCKET_ADDRESS (address)));
   self->input = g_byte_array_new ();

@@ -15,6 +15,7 @@
 #include "doors.h"
 #include "error.h"
 #include "filters.h"
+#include "random.h"
 #include "rtp.h"
 #include "rtsp-address.h"
 #include "rtsp-media.h"
@@ -183,7 +184,7 @@ static void
 make_id (Session *self)
 {
   if (!self->id)
-    self->id = g_strdup_printf ("%08x%08x", g_random_int (), g_random_int ());
+    self->id = spt_random_id ();
 }
 
 static void

@@ -1,80 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* webrtcbin calls from threads of its own; what it says is carried to the main context. It is torn
- * down from a worker thread (spt_pipeline_stop()), never from one of its own calls.
- *
- * The pictures come payloaded (core/rtp.h), once for all viewers; here each packet gets this peer's
- * payload type, SSRC and a sequence without gaps, whatever the viewer's queue has dropped. */
+ * down from a worker thread (spt_pipeline_stop()), never from one of its own calls. */
 #include "config.h"
 
-#include "webrtc-peer.h"
-
-#include <gst/app/gstappsink.h>
-#include <gst/app/gstappsrc.h>
-#include <gst/rtp/rtp.h>
-#include <gst/video/video.h>
 #include <gst/webrtc/webrtc.h>
-#include <string.h>
 
-#include "bytes.h"
 #include "error.h"
 #include "pipeline.h"
-#include "rtp.h"
-#include "viewer.h"
-
-/* Packets inside an appsrc; what waits beyond that waits in the viewer, where the policy is. */
-#define APPSRC_PACKETS 300
-#define RTP_HEADER 12
-#define RETRANSMISSION "do-nack"
+#include "webrtc-peer-private.h"
 
 GST_DEBUG_CATEGORY_EXTERN (spotter_webrtc);
 #define GST_CAT_DEFAULT spotter_webrtc
 
-typedef struct {
-  GstElement *appsrc; /* lives as long as the pipeline */
-  SptRtcCodec codec;
-  guint32 ssrc;
-  guint16 sequence; /* feeding thread */
-} Lane;
-
-struct _SptWebrtcPeer {
-  gatomicrefcount refs; /* the owner's, and one of each of webrtcbin's handlers and promises */
-
-  /* construct-only */
-  GstElement *pipeline, *bin;
-  GMainContext *context;
-  Lane lanes[SPT_RTC_LANES];
-
-  /* main context */
-  const SptWebrtcEvents *events; /* NULL: freed */
-  gpointer data;
-  gboolean sends, connected, gone;
-  guint64 last_octets;
-  gint64 last_look; /* monotonic µs */
-  int last_heard;
-
-  /* feeding thread */
-  SptViewer *viewer;
-  gboolean waits_for_keyframe;
-
-  /* atomic */
-  int keyframes_only;
-  int heard; /* RTCP packets of the peer */
-
-  /* under lock: packets come while the publisher goes */
-  GMutex lock;
-  SptPublisher *publisher;
-  GstPad *picture; /* (nullable): what comes from the peer */
-};
-
-static SptWebrtcPeer *
-peer_ref (SptWebrtcPeer *self)
+SptWebrtcPeer *
+spt_webrtc_peer_ref (SptWebrtcPeer *self)
 {
   g_atomic_ref_count_inc (&self->refs);
   return self;
 }
 
-static void
-peer_unref (gpointer data)
+void
+spt_webrtc_peer_unref (gpointer data)
 {
   SptWebrtcPeer *self = data;
   if (!g_atomic_ref_count_dec (&self->refs))
@@ -90,7 +36,7 @@ peer_unref (gpointer data)
 static void
 peer_unref_closure (gpointer data, GClosure *closure)
 {
-  peer_unref (data);
+  spt_webrtc_peer_unref (data);
 }
 
 /* ---- to the main context ------------------------------------------------------------------ */
@@ -111,26 +57,8 @@ note_free (gpointer data)
   Note *note = data;
   spt_rtc_local_clear (&note->local);
   g_free (note->text);
-  peer_unref (note->peer);
+  spt_webrtc_peer_unref (note->peer);
   g_free (note);
-}
-
-static GstPadProbeReturn
-on_rtcp (GstPad *pad, GstPadProbeInfo *info, gpointer data)
-{
-  SptWebrtcPeer *self = data;
-  g_atomic_int_inc (&self->heard);
-  return GST_PAD_PROBE_OK;
-}
-
-/* What the peer reports is its sign of life: ICE goes on for half a minute after it has left. */
-static void
-listen_to_reports (SptWebrtcPeer *self)
-{
-  g_autoptr (GstElement) rtpbin = gst_bin_get_by_name (GST_BIN (self->bin), "rtpbin");
-  g_autoptr (GstPad) pad = rtpbin ? gst_element_get_static_pad (rtpbin, "recv_rtcp_sink_0") : NULL;
-  if (pad)
-    gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, on_rtcp, peer_ref (self), peer_unref);
 }
 
 static void
@@ -138,7 +66,7 @@ on_state (SptWebrtcPeer *self, int state)
 {
   if (state == GST_WEBRTC_PEER_CONNECTION_STATE_CONNECTED && !self->connected) {
     self->connected = TRUE;
-    listen_to_reports (self);
+    spt_webrtc_peer_listen_to_reports (self);
     self->events->connected (self->data);
   } else if ((state == GST_WEBRTC_PEER_CONNECTION_STATE_FAILED ||
                  state == GST_WEBRTC_PEER_CONNECTION_STATE_CLOSED) &&
@@ -160,6 +88,7 @@ on_note (gpointer data)
   switch (note->type) {
   case NOTE_READY:
     self->events->ready (&note->local, NULL, self->data);
+    note->local = (SptRtcLocal){0}; /* it has been taken */
     break;
   case NOTE_FAILED:
     error =
@@ -184,7 +113,7 @@ static Note *
 note_new (SptWebrtcPeer *self, NoteType type, char *text)
 {
   Note *note = g_new0 (Note, 1);
-  note->peer = peer_ref (self);
+  note->peer = spt_webrtc_peer_ref (self);
   note->type = type;
   note->text = text;
   return note;
@@ -197,6 +126,13 @@ post (Note *note)
   g_source_set_priority (source, G_PRIORITY_DEFAULT);
   g_source_set_callback (source, on_note, note, note_free);
   g_source_attach (source, note->peer->context);
+}
+
+/* Any thread: the peer has lost its picture. */
+void
+spt_webrtc_peer_tell_keyframe (SptWebrtcPeer *self)
+{
+  post (note_new (self, NOTE_KEYFRAME, NULL));
 }
 
 /* ---- the answer, step by step, on webrtcbin's thread -------------------------------------- */
@@ -291,7 +227,8 @@ on_offer_set (GstPromise *promise, gpointer data)
     post (note_new (self, NOTE_FAILED, error));
   else
     g_signal_emit_by_name (self->bin, "create-answer", NULL,
-        gst_promise_new_with_change_func (on_answer, peer_ref (self), peer_unref));
+        gst_promise_new_with_change_func (
+            on_answer, spt_webrtc_peer_ref (self), spt_webrtc_peer_unref));
   gst_promise_unref (promise);
 }
 
@@ -320,176 +257,17 @@ on_connection (GstElement *bin, GParamSpec *spec, gpointer data)
   post (note);
 }
 
-/* ---- sending ------------------------------------------------------------------------------ */
-
-/* (transfer full): the packet with this peer's own header */
-static GstBuffer *
-own_packet (Lane *lane, const SptRtpPacket *packet, GstClockTime pts)
-{
-  guint8 *data = g_memdup2 (packet->data, packet->size);
-  data[1] = (guint8)((data[1] & 0x80) | lane->codec.pt);
-  spt_put_be16 (data + 2, lane->sequence++);
-  spt_put_be32 (data + 8, lane->ssrc);
-  GstBuffer *buffer = gst_buffer_new_wrapped (data, packet->size);
-  GST_BUFFER_PTS (buffer) = pts;
-  return buffer;
-}
-
-/* After a gap the picture goes on with a keyframe. */
-static gboolean
-is_wanted (SptWebrtcPeer *self, GstBuffer *unit)
-{
-  if (spt_rtp_lane (unit) != 0)
-    return TRUE;
-  gboolean delta = GST_BUFFER_FLAG_IS_SET (unit, GST_BUFFER_FLAG_DELTA_UNIT);
-  if (delta && g_atomic_int_get (&self->keyframes_only))
-    self->waits_for_keyframe = TRUE;
-  if (!delta)
-    self->waits_for_keyframe = FALSE;
-  return !self->waits_for_keyframe;
-}
-
-static gboolean
-take (GstSample *sample, guint pad, gpointer data)
-{
-  SptWebrtcPeer *self = data;
-  GstBuffer *unit = gst_sample_get_buffer (sample);
-  Lane *lane = &self->lanes[spt_rtp_lane (unit)];
-  GstMapInfo map;
-  SptRtpPacket packet;
-  gsize at = 0;
-  if (!lane->appsrc || !is_wanted (self, unit))
-    return TRUE;
-  if (gst_app_src_get_current_level_buffers (GST_APP_SRC (lane->appsrc)) >= APPSRC_PACKETS)
-    return FALSE;
-  GstBufferList *list = gst_buffer_list_new ();
-  gst_buffer_map (unit, &map, GST_MAP_READ);
-  while (spt_rtp_next (map.data, map.size, &at, &packet))
-    if (!(packet.channel & 1) && packet.size > RTP_HEADER) /* webrtcbin reports by itself */
-      gst_buffer_list_add (list, own_packet (lane, &packet, GST_BUFFER_PTS (unit)));
-  gst_buffer_unmap (unit, &map);
-  if (gst_buffer_list_length (list))
-    gst_app_src_push_buffer_list (GST_APP_SRC (lane->appsrc), list);
-  else
-    gst_buffer_list_unref (list);
-  return TRUE;
-}
-
-/* Feeding thread; also an appsrc's own, when it has run empty. */
-static void
-pump (SptViewer *viewer, gpointer data)
-{
-  spt_viewer_drain (viewer, take, data);
-}
-
-static void
-on_need_data (GstAppSrc *appsrc, guint length, gpointer data)
-{
-  SptWebrtcPeer *self = data;
-  g_mutex_lock (&self->lock);
-  g_autoptr (SptViewer) viewer = self->viewer ? g_object_ref (self->viewer) : NULL;
-  g_mutex_unlock (&self->lock);
-  if (viewer)
-    pump (viewer, self);
-}
-
-static GstPadProbeReturn
-on_upstream (GstPad *pad, GstPadProbeInfo *info, gpointer data)
-{
-  GstEvent *event = GST_PAD_PROBE_INFO_EVENT (info);
-  if (gst_video_event_is_force_key_unit (event))
-    post (note_new (data, NOTE_KEYFRAME, NULL));
-  return GST_PAD_PROBE_OK;
-}
-
-static GstCaps *
-lane_caps (const Lane *lane, guint index)
-{
-  GstCaps *caps = gst_caps_new_simple ("application/x-rtp", "media", G_TYPE_STRING,
-      index ? "audio" : "video", "encoding-name", G_TYPE_STRING, lane->codec.name, "clock-rate",
-      G_TYPE_INT, (int)lane->codec.clock_rate, "payload", G_TYPE_INT, (int)lane->codec.pt, "ssrc",
-      G_TYPE_UINT, lane->ssrc, NULL);
-  if (lane->codec.channels == 2)
-    gst_caps_set_simple (caps, "encoding-params", G_TYPE_STRING, "2", NULL);
-  return caps;
-}
-
-static void
-add_sender (SptWebrtcPeer *self, guint index)
-{
-  Lane *lane = &self->lanes[index];
-  GstAppSrcCallbacks callbacks = {.need_data = on_need_data};
-  lane->ssrc = g_random_int_range (1, G_MAXINT32);
-  lane->sequence = (guint16)g_random_int ();
-  lane->appsrc = gst_element_factory_make ("appsrc", NULL);
-  g_autoptr (GstCaps) caps = lane_caps (lane, index);
-  g_object_set (lane->appsrc, "caps", caps, "is-live", TRUE, "format", GST_FORMAT_TIME, "max-bytes",
-      (guint64)0, "block", FALSE, NULL);
-  gst_app_src_set_callbacks (GST_APP_SRC (lane->appsrc), &callbacks, peer_ref (self), peer_unref);
-  gst_bin_add (GST_BIN (self->pipeline), lane->appsrc);
-  g_autoptr (GstPad) src = gst_element_get_static_pad (lane->appsrc, "src");
-  gst_pad_add_probe (
-      src, GST_PAD_PROBE_TYPE_EVENT_UPSTREAM, on_upstream, peer_ref (self), peer_unref);
-  GstPadTemplate *template = gst_element_get_pad_template (self->bin, "sink_%u");
-  g_autoptr (GstPad) sink = gst_element_request_pad (self->bin, template, NULL, caps);
-  g_autoptr (GstWebRTCRTPTransceiver) transceiver = NULL;
-  g_object_get (sink, "transceiver", &transceiver, NULL);
-  /* The preferences: what the pad takes is not known before its appsrc has started. */
-  g_object_set (transceiver, "direction", GST_WEBRTC_RTP_TRANSCEIVER_DIRECTION_SENDONLY,
-      "codec-preferences", caps, RETRANSMISSION, lane->codec.rtx != 0, NULL);
-  gst_pad_link (src, sink);
-}
-
-/* ---- receiving ---------------------------------------------------------------------------- */
-
-static GstFlowReturn
-on_sample (GstAppSink *appsink, gpointer data)
-{
-  SptWebrtcPeer *self = data;
-  g_autoptr (GstSample) sample = gst_app_sink_pull_sample (appsink);
-  GstMapInfo map;
-  if (!sample)
-    return GST_FLOW_EOS;
-  const GstStructure *s = gst_caps_get_structure (gst_sample_get_caps (sample), 0);
-  gboolean audio = g_strcmp0 (gst_structure_get_string (s, "media"), "audio") == 0;
-  guint lane = audio && self->lanes[0].codec.name ? 1 : 0; /* the picture comes first, if any */
-  if (!gst_buffer_map (gst_sample_get_buffer (sample), &map, GST_MAP_READ))
-    return GST_FLOW_OK;
-  g_mutex_lock (&self->lock);
-  if (self->publisher)
-    spt_publisher_push (self->publisher, lane, FALSE, map.data, map.size);
-  g_mutex_unlock (&self->lock);
-  gst_buffer_unmap (gst_sample_get_buffer (sample), &map);
-  return GST_FLOW_OK;
-}
-
 static void
 on_pad_added (GstElement *bin, GstPad *pad, gpointer data)
 {
-  SptWebrtcPeer *self = data;
-  GstAppSinkCallbacks callbacks = {.new_sample = on_sample};
-  if (GST_PAD_DIRECTION (pad) != GST_PAD_SRC)
-    return;
-  GstElement *appsink = gst_element_factory_make ("appsink", NULL);
-  g_object_set (appsink, "sync", FALSE, "async", FALSE, "enable-last-sample", FALSE, NULL);
-  gst_app_sink_set_callbacks (GST_APP_SINK (appsink), &callbacks, peer_ref (self), peer_unref);
-  gst_bin_add (GST_BIN (self->pipeline), appsink);
-  gst_element_sync_state_with_parent (appsink);
-  g_autoptr (GstPad) sink = gst_element_get_static_pad (appsink, "sink");
-  gst_pad_link (pad, sink);
-  g_autoptr (GstCaps) caps = gst_pad_get_current_caps (pad);
-  if (!caps || g_strcmp0 (gst_structure_get_string (gst_caps_get_structure (caps, 0), "media"),
-                   "video") != 0)
-    return;
-  g_mutex_lock (&self->lock);
-  g_set_object (&self->picture, pad);
-  g_mutex_unlock (&self->lock);
+  if (GST_PAD_DIRECTION (pad) == GST_PAD_SRC)
+    spt_webrtc_peer_add_receiver (data, pad);
 }
 
 static void
 on_transceiver (GstElement *bin, GstWebRTCRTPTransceiver *transceiver, gpointer data)
 {
-  g_object_set (transceiver, RETRANSMISSION, TRUE, NULL);
+  g_object_set (transceiver, SPT_WEBRTC_RETRANSMISSION, TRUE, NULL);
 }
 
 /* ---- construction ------------------------------------------------------------------------- */
@@ -497,7 +275,8 @@ on_transceiver (GstElement *bin, GstWebRTCRTPTransceiver *transceiver, gpointer 
 static void
 connect_signal (SptWebrtcPeer *self, const char *name, GCallback handler)
 {
-  g_signal_connect_data (self->bin, name, handler, peer_ref (self), peer_unref_closure, 0);
+  g_signal_connect_data (
+      self->bin, name, handler, spt_webrtc_peer_ref (self), peer_unref_closure, 0);
 }
 
 static void
@@ -589,7 +368,7 @@ spt_webrtc_peer_new (const SptWebrtcTransport *transport, SptRtcOffer *offer, gb
       continue;
     self->lanes[i].codec = *codec;
     if (send)
-      add_sender (self, i);
+      spt_webrtc_peer_add_sender (self, i);
   }
   spt_pipeline_start (self->pipeline, NULL, NULL, NULL);
   GstSDPMessage *sdp = NULL;
@@ -598,7 +377,8 @@ spt_webrtc_peer_new (const SptWebrtcTransport *transport, SptRtcOffer *offer, gb
   GstWebRTCSessionDescription *description =
       gst_webrtc_session_description_new (GST_WEBRTC_SDP_TYPE_OFFER, sdp);
   g_signal_emit_by_name (bin, "set-remote-description", description,
-      gst_promise_new_with_change_func (on_offer_set, peer_ref (self), peer_unref));
+      gst_promise_new_with_change_func (
+          on_offer_set, spt_webrtc_peer_ref (self), spt_webrtc_peer_unref));
   gst_webrtc_session_description_free (description);
   return self;
 }
@@ -610,116 +390,6 @@ spt_webrtc_peer_add_candidate (SptWebrtcPeer *self, const char *candidate)
   g_signal_emit_by_name (self->bin, "add-ice-candidate", 0, candidate);
 }
 
-/* ---- playing ------------------------------------------------------------------------------ */
-
-static void
-set_viewer (SptWebrtcPeer *self, SptViewer *viewer)
-{
-  g_mutex_lock (&self->lock);
-  g_set_object (&self->viewer, viewer);
-  g_mutex_unlock (&self->lock);
-}
-
-/**
- * spt_webrtc_peer_feed:
- * @viewer: (nullable): of an RTP track, not yet attached; its units are sent from now on. The one
- *   before has been detached.
- */
-void
-spt_webrtc_peer_feed (SptWebrtcPeer *self, SptViewer *viewer)
-{
-  if (self->viewer)
-    spt_viewer_silence (self->viewer);
-  set_viewer (self, viewer);
-  if (viewer)
-    spt_viewer_set_notify (viewer, pump, self);
-}
-
-/* @publisher: (nullable): gets what the peer sends */
-void
-spt_webrtc_peer_publish (SptWebrtcPeer *self, SptPublisher *publisher)
-{
-  g_mutex_lock (&self->lock);
-  g_clear_pointer (&self->publisher, spt_publisher_unref);
-  if (publisher)
-    self->publisher = spt_publisher_ref (publisher);
-  g_mutex_unlock (&self->lock);
-}
-
-/* Asks the peer for a keyframe (PLI). */
-void
-spt_webrtc_peer_ask_keyframe (SptWebrtcPeer *self)
-{
-  g_mutex_lock (&self->lock);
-  g_autoptr (GstPad) pad = self->picture ? gst_object_ref (self->picture) : NULL;
-  g_mutex_unlock (&self->lock);
-  if (pad)
-    gst_pad_send_event (
-        pad, gst_video_event_new_upstream_force_key_unit (GST_CLOCK_TIME_NONE, TRUE, 0));
-}
-
-/* For a peer that loses too much: whole pictures now and then are better than none. */
-void
-spt_webrtc_peer_keyframes_only (SptWebrtcPeer *self, gboolean only)
-{
-  g_atomic_int_set (&self->keyframes_only, only);
-}
-
-static void
-add_source_stats (
-    SptWebrtcPeer *self, const GstStructure *s, SptWebrtcStats *stats, guint64 *octets)
-{
-  gboolean internal = FALSE, have = FALSE;
-  guint64 value = 0;
-  guint loss = 0, rtt = 0, ssrc = 0;
-  gst_structure_get_boolean (s, "internal", &internal);
-  if (internal == self->sends &&
-      gst_structure_get_uint64 (s, internal ? "octets-sent" : "octets-received", &value))
-    *octets += value;
-  if (internal || !gst_structure_get_boolean (s, "have-rb", &have) || !have)
-    return;
-  gst_structure_get_uint (s, "rb-ssrc", &ssrc);
-  gst_structure_get_uint (s, "rb-fractionlost", &loss);
-  gst_structure_get_uint (s, "rb-round-trip", &rtt);
-  stats->rtt_ms = MAX (stats->rtt_ms, rtt * 1000.0 / 65536);
-  if (ssrc == self->lanes[0].ssrc || !self->lanes[0].ssrc)
-    stats->loss = loss / 256.0;
-}
-
-/* Since the last call. */
-void
-spt_webrtc_peer_get_stats (SptWebrtcPeer *self, SptWebrtcStats *stats)
-{
-  g_autoptr (GstElement) rtpbin = gst_bin_get_by_name (GST_BIN (self->bin), "rtpbin");
-  g_autoptr (GObject) session = NULL;
-  g_autoptr (GstStructure) all = NULL;
-  guint64 octets = 0;
-  *stats = (SptWebrtcStats){0};
-  if (rtpbin)
-    g_signal_emit_by_name (rtpbin, "get-internal-session", 0, &session);
-  if (!session)
-    return;
-  g_object_get (session, "stats", &all, NULL);
-  const GValue *value = gst_structure_get_value (all, "source-stats");
-  G_GNUC_BEGIN_IGNORE_DEPRECATIONS
-  GValueArray *sources = value ? g_value_get_boxed (value) : NULL;
-  for (guint i = 0; sources && i < sources->n_values; i++)
-    add_source_stats (
-        self, gst_value_get_structure (g_value_array_get_nth (sources, i)), stats, &octets);
-  G_GNUC_END_IGNORE_DEPRECATIONS
-  guint nacks = 0;
-  gst_structure_get_uint (all, self->sends ? "recv-nack-count" : "sent-nack-count", &nacks);
-  gint64 now = g_get_monotonic_time ();
-  if (octets >= self->last_octets && now > self->last_look)
-    stats->bitrate = (double)(octets - self->last_octets) * 8e6 / (double)(now - self->last_look);
-  stats->nacks = nacks;
-  int heard = g_atomic_int_get (&self->heard);
-  stats->reported = heard != self->last_heard;
-  self->last_heard = heard;
-  self->last_octets = octets;
-  self->last_look = now;
-}
-
 /* Its viewer has been detached. Nothing is called any more; the rest goes on its own. */
 void
 spt_webrtc_peer_free (SptWebrtcPeer *self)
@@ -728,5 +398,5 @@ spt_webrtc_peer_free (SptWebrtcPeer *self)
   spt_webrtc_peer_feed (self, NULL);
   spt_webrtc_peer_publish (self, NULL);
   spt_pipeline_stop (self->pipeline, NULL, NULL);
-  peer_unref (self);
+  spt_webrtc_peer_unref (self);
 }

@@ -25,7 +25,7 @@ typedef struct {
 
 /* Called on the main context, never from within a call, until spt_webrtc_peer_free(). */
 typedef struct {
-  /* @local: what the answer needs; or @error */
+  /* @local: what the answer needs, the listener's to keep; or @error */
   void (*ready) (const SptRtcLocal *local, const GError *error, gpointer data);
   void (*candidate) (const char *candidate, gpointer data); /* NULL: that was the last */
   void (*connected) (gpointer data);

@@ -5,10 +5,9 @@
 
 #include "webrtc-session.h"
 
-#include <string.h>
-
 #include "ask.h"
 #include "error.h"
+#include "random.h"
 #include "filters.h"
 #include "rtp.h"
 #include "track.h"
@@ -124,19 +123,6 @@ log_end (SptWebrtcSession *self, const char *why)
       stats.bytes / 1000, stats.drops, why);
 }
 
-/* Gives back all it had; it is gone when this returns. */
-void
-spt_webrtc_session_end (SptWebrtcSession *self, const char *why)
-{
-  const SptWebrtcSignals *signals = g_steal_pointer (&self->signals);
-  if (signals && !self->answered) {
-    g_autoptr (GError) error = g_error_new (SPT_ERROR, SPT_ERROR_UNAVAILABLE, "%s", why);
-    signals->answer (self, NULL, error, self->data);
-  }
-  log_end (self, why);
-  g_hash_table_remove (self->shared->sessions, self->id);
-}
-
 static void
 fail (SptWebrtcSession *self, const GError *error)
 {
@@ -145,6 +131,14 @@ fail (SptWebrtcSession *self, const GError *error)
     signals->answer (self, NULL, error, self->data);
   log_end (self, error->message);
   g_hash_table_remove (self->shared->sessions, self->id);
+}
+
+/* Gives back all it had; it is gone when this returns. */
+void
+spt_webrtc_session_end (SptWebrtcSession *self, const char *why)
+{
+  g_autoptr (GError) error = g_error_new_literal (SPT_ERROR, SPT_ERROR_UNAVAILABLE, why);
+  fail (self, error);
 }
 
 /* ---- the answer --------------------------------------------------------------------------- */
@@ -181,12 +175,7 @@ on_ready (const SptRtcLocal *local, const GError *error, gpointer data)
     fail (self, error);
     return;
   }
-  self->local = (SptRtcLocal){.ufrag = g_strdup (local->ufrag),
-      .pwd = g_strdup (local->pwd),
-      .fingerprint = g_strdup (local->fingerprint),
-      .setup = g_strdup (local->setup)};
-  memcpy (self->local.ssrc, local->ssrc, sizeof local->ssrc);
-  memcpy (self->local.rtx_ssrc, local->rtx_ssrc, sizeof local->rtx_ssrc);
+  self->local = *local;
   self->state = ANSWERED;
   self->seconds = 0;
   GPtrArray *offered = spt_rtc_offer_candidates (self->offer);
@@ -502,13 +491,6 @@ may_begin (SptWebrtcShared *shared, SptStream *stream, gboolean publish, const c
   return FALSE;
 }
 
-static char *
-random_word (void)
-{
-  return g_strdup_printf (
-      "%08x%08x%08x%08x", g_random_int (), g_random_int (), g_random_int (), g_random_int ());
-}
-
 static void
 ask_stream (SptWebrtcSession *self, const SptConsumer *consumer)
 {
@@ -543,8 +525,8 @@ spt_webrtc_session_new (SptWebrtcShared *shared, SptStream *stream, const char *
   }
   SptWebrtcSession *self = g_new0 (SptWebrtcSession, 1);
   self->shared = shared;
-  self->id = random_word ();
-  self->tag = random_word ();
+  self->id = spt_random_id ();
+  self->tag = spt_random_id ();
   self->remote = g_strdup (consumer->remote_addr);
   self->stream = g_object_ref (stream);
   self->offer = g_steal_pointer (&read);

@@ -190,3 +190,35 @@ test('WHIP: a browser\'s camera is a stream for RTSP, MP4 and other browsers', a
   await page.evaluate(() => window.publication.close());
   await waitFor('the publisher to be missed', async () => await server.state('in') !== 'live');
 });
+
+test('sound alone is heard: of a stream without a picture, and by who only asks for sound', async t => {
+  const browser = await openBrowser(t);
+  if (!browser)
+    return;
+  const server = await startSpotter(t, {streams: {bars: 'test:smpte',
+    tone: 'gst:audiotestsrc is-live=true ! audio/x-raw,rate=48000,channels=2 ! opusenc ! identity'}});
+  const {page} = await openPage(t, browser);
+  await page.goto(`${server.base}/webrtc.html`);
+  for (const name of ['tone', 'bars']) {
+    const received = await page.evaluate(async stream => {
+      const peer = new RTCPeerConnection();
+      peer.addTransceiver('audio', {direction: 'recvonly'});
+      peer.ontrack = event => {
+        const audio = document.body.appendChild(document.createElement('audio'));
+        audio.srcObject = new MediaStream([event.track]);
+        audio.play();
+      };
+      await peer.setLocalDescription(await peer.createOffer());
+      const answer = await fetch(`/api/webrtc?src=${stream}`, {method: 'POST', body: peer.localDescription.sdp});
+      await peer.setRemoteDescription({type: 'answer', sdp: await answer.text()});
+      for (let i = 0; i < 300; i++) {
+        const inbound = [...(await peer.getStats()).values()].find(s => s.type === 'inbound-rtp');
+        if (inbound?.totalSamplesReceived > 48000 && inbound.totalAudioEnergy > 0)
+          return inbound.packetsReceived;
+        await new Promise(resolve => setTimeout(resolve, 100));
+      }
+      return JSON.stringify([...(await peer.getStats()).values()].filter(s => s.type === 'inbound-rtp'));
+    }, name);
+    assert.ok(received > 40, `${name}: ${received}`);
+  }
+});
