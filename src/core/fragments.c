@@ -348,6 +348,14 @@ fragments_free (gpointer user_data)
 const SptPacker spt_fragments_packer = {
     .name = "mp4", .new = fragments_new, .take = fragments_take, .free = fragments_free};
 
+/* (transfer none) (nullable): the init segment that the caps of a fragment track carry */
+GstBuffer *
+spt_fragments_header (GstCaps *caps)
+{
+  const GValue *header = gst_structure_get_value (gst_caps_get_structure (caps, 0), "streamheader");
+  return header && GST_VALUE_HOLDS_BUFFER (header) ? gst_value_get_buffer (header) : NULL;
+}
+
 /**
  * spt_fragments_rebase:
  * @head: a fragment's first SPT_FMP4_HEAD_SIZE bytes

@@ -16,6 +16,7 @@ typedef struct {
 } SptPacker;
 
 extern const SptPacker spt_fragments_packer;
+GstBuffer *spt_fragments_header (GstCaps *caps);
 void spt_fragments_rebase (guint8 *head, GstCaps *caps, gint64 *origin);
 extern const SptPacker spt_multipart_packer;
 extern const SptPacker spt_rtp_packer;

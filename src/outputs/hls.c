@@ -17,6 +17,7 @@
 #include "fmp4.h"
 #include "hls-ring.h"
 #include "live.h"
+#include "packer.h"
 #include "pipeline.h"
 #include "track.h"
 #include "viewer.h"
@@ -231,12 +232,11 @@ take (Show *self, GstSample *sample)
   GstCaps *caps = gst_sample_get_caps (sample);
   if (self->caps != caps) {
     gboolean fresh = !self->caps || !gst_caps_is_equal (self->caps, caps);
-    const GstStructure *s = gst_caps_get_structure (caps, 0);
-    const GValue *header = gst_structure_get_value (s, "streamheader");
+    GstBuffer *init = spt_fragments_header (caps);
     gst_caps_replace (&self->caps, caps);
-    if (fresh && header && GST_VALUE_HOLDS_BUFFER (header))
+    if (fresh && init)
       spt_hls_ring_set_init (
-          self->ring, gst_value_get_buffer (header), gst_structure_get_string (s, "codecs"));
+          self->ring, init, gst_structure_get_string (gst_caps_get_structure (caps, 0), "codecs"));
   }
   if (gst_buffer_extract (fragment, 0, head, sizeof head) == sizeof head)
     spt_hls_ring_push (self->ring, fragment, spt_fmp4_head_track (head) == 1,

@@ -37,13 +37,13 @@ on_stream_mp4 (SptHttpRequest *request, gpointer data)
 static GstBuffer *
 message (GstBuffer *unit, GstCaps *caps, gint64 *state)
 {
-  const GValue *header = gst_structure_get_value (gst_caps_get_structure (caps, 0), "streamheader");
+  GstBuffer *header = spt_fragments_header (caps);
   guint8 head[SPT_FMP4_HEAD_SIZE];
   if (GST_BUFFER_FLAG_IS_SET (unit, GST_BUFFER_FLAG_DELTA_UNIT) || !header ||
       gst_buffer_extract (unit, 0, head, sizeof head) < sizeof head ||
       spt_fmp4_head_track (head) != 1)
     return NULL;
-  return gst_buffer_append (gst_buffer_copy (gst_value_get_buffer (header)), gst_buffer_ref (unit));
+  return gst_buffer_append (gst_buffer_copy (header), gst_buffer_ref (unit));
 }
 
 /* `{"type":"mp4"}` on the WebSocket: the same back, then the keyframes. */

@@ -45,12 +45,12 @@ static void
 start_media (GstCaps *caps, GByteArray *frames)
 {
   const GstStructure *s = gst_caps_get_structure (caps, 0);
-  const GValue *header = gst_structure_get_value (s, "streamheader");
+  GstBuffer *header = spt_fragments_header (caps);
   g_autofree char *type =
       g_strdup_printf ("video/mp4; codecs=\"%s\"", gst_structure_get_string (s, "codecs"));
   spt_ws_put_text (frames, "mse", type);
-  if (header && GST_VALUE_HOLDS_BUFFER (header))
-    spt_ws_put_binary (frames, gst_value_get_buffer (header));
+  if (header)
+    spt_ws_put_binary (frames, header);
 }
 
 static const SptWsMedia media = {

@@ -11,6 +11,7 @@
 #include "doors.h"
 #include "error.h"
 #include "live.h"
+#include "packer.h"
 #include "track.h"
 #include "viewer.h"
 
@@ -215,10 +216,9 @@ scale (Shot *self, GBytes *jpeg)
 static void
 take_mp4 (Shot *self, GstSample *unit)
 {
-  const GstStructure *s = gst_caps_get_structure (gst_sample_get_caps (unit), 0);
-  const GValue *header = gst_structure_get_value (s, "streamheader");
-  g_autoptr (GstBuffer) file = gst_buffer_append (gst_buffer_ref (gst_value_get_buffer (header)),
-      gst_buffer_ref (gst_sample_get_buffer (unit)));
+  GstBuffer *header = spt_fragments_header (gst_sample_get_caps (unit));
+  g_autoptr (GstBuffer) file =
+      gst_buffer_append (gst_buffer_ref (header), gst_buffer_ref (gst_sample_get_buffer (unit)));
   g_autoptr (GBytes) bytes = buffer_bytes (file);
   answer (self, bytes);
 }

@@ -284,8 +284,7 @@ test_qtdemux_reads_what_is_written (void)
 
   g_autoptr (GByteArray) file = g_byte_array_new ();
   g_autoptr (GstCaps) caps = spt_track_get_caps (track);
-  GstBuffer *header = gst_value_get_buffer (
-      gst_structure_get_value (gst_caps_get_structure (caps, 0), "streamheader"));
+  GstBuffer *header = spt_fragments_header (caps);
   g_assert_cmpint (GST_BUFFER_FLAG_IS_SET (header, GST_BUFFER_FLAG_HEADER), !=, 0);
   GstMapInfo map;
   gst_buffer_map (header, &map, GST_MAP_READ);
