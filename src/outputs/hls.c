@@ -32,11 +32,36 @@
 GST_DEBUG_CATEGORY_STATIC (spotter_hls);
 #define GST_CAT_DEFAULT spotter_hls
 
+typedef enum { MASTER, PLAYLIST, INIT, SEGMENT, PART } What;
+
+/* What may be asked for, and the parameters that say which (nullable). */
 typedef struct {
+  const char *path;
+  What what;
+  const char *number, *part; /* as in Waiter */
+} Row;
+
+static const Row rows[] = {
+    {"/stream.m3u8", MASTER, NULL, NULL},
+    {"/hls/playlist.m3u8", PLAYLIST, "_HLS_msn", "_HLS_part"},
+    {"/hls/init.mp4", INIT, NULL, "v"},
+    {"/hls/segment.m4s", SEGMENT, "n", NULL},
+    {"/hls/part.m4s", PART, "n", "part"},
+};
+
+typedef struct _Door Door;
+
+typedef struct {
+  Door *door;
+  const Row *row;
+} Route;
+
+struct _Door {
   SptHost *host;
+  Route routes[G_N_ELEMENTS (rows)];
   GHashTable
       *shows; /* SptStream → Show: a stream that was removed is another one than its successor */
-} Door;
+};
 
 /* One stream that is shown. */
 typedef struct {
@@ -51,8 +76,6 @@ typedef struct {
   guint idle, tick_id; /* idle: seconds since the last request */
   int woken;           /* atomic */
 } Show;
-
-typedef enum { MASTER, PLAYLIST, INIT, SEGMENT, PART } What;
 
 typedef struct {
   Show *show;
@@ -385,31 +408,31 @@ read_number (
 }
 
 static void
-on_request (Door *door, SptHttpRequest *request, What what)
+on_request (SptHttpRequest *request, gpointer data)
 {
-  static const char *const segment_names[] = {NULL, "_HLS_msn", NULL, "n", "n"};
-  static const char *const part_names[] = {NULL, "_HLS_part", "v", NULL, "part"};
+  const Route *route = data;
+  const Row *row = route->row;
   g_autoptr (GError) error = NULL;
   guint64 number = G_MAXUINT64, part = G_MAXUINT64;
-  SptStream *stream = spt_live_find_stream (door->host, request);
+  SptStream *stream = spt_live_find_stream (route->door->host, request);
   if (!stream)
     return;
   if (g_str_equal (spt_http_request_method (request), "HEAD")) {
-    spt_http_reply_head (request, what <= PLAYLIST ? PLAYLIST_TYPE : "video/mp4");
+    spt_http_reply_head (request, row->what <= PLAYLIST ? PLAYLIST_TYPE : "video/mp4");
     return;
   }
-  if ((segment_names[what] && !read_number (request, segment_names[what], 0, &number, &error)) ||
-      (part_names[what] && !read_number (request, part_names[what], 0, &part, &error))) {
+  if ((row->number && !read_number (request, row->number, 0, &number, &error)) ||
+      (row->part && !read_number (request, row->part, 0, &part, &error))) {
     spt_http_reply_error (request, error);
     return;
   }
-  if ((what == SEGMENT || what == PART) && number == G_MAXUINT64)
+  if ((row->what == SEGMENT || row->what == PART) && number == G_MAXUINT64)
     number = 0;
   Waiter *self = g_new0 (Waiter, 1);
-  self->show = show_of (door, stream, spt_http_request_remote (request),
+  self->show = show_of (route->door, stream, spt_http_request_remote (request),
       spt_http_request_header (request, "User-Agent"));
   self->show->idle = 0;
-  self->what = what;
+  self->what = row->what;
   self->request = spt_http_request_ref (request);
   self->number = number;
   self->part = part == G_MAXUINT64 ? -1 : (int)MIN (part, 100000);
@@ -417,36 +440,6 @@ on_request (Door *door, SptHttpRequest *request, What what)
   self->left_id = g_signal_connect (
       spt_http_request_cancellable (request), "cancelled", G_CALLBACK (on_left), self);
   wait_or_answer (self);
-}
-
-static void
-on_master (SptHttpRequest *request, gpointer data)
-{
-  on_request (data, request, MASTER);
-}
-
-static void
-on_playlist (SptHttpRequest *request, gpointer data)
-{
-  on_request (data, request, PLAYLIST);
-}
-
-static void
-on_init (SptHttpRequest *request, gpointer data)
-{
-  on_request (data, request, INIT);
-}
-
-static void
-on_segment (SptHttpRequest *request, gpointer data)
-{
-  on_request (data, request, SEGMENT);
-}
-
-static void
-on_part (SptHttpRequest *request, gpointer data)
-{
-  on_request (data, request, PART);
 }
 
 static void
@@ -468,25 +461,16 @@ on_ws (SptWsSocket *socket, JsonNode *value, gpointer data)
 static gpointer
 start (SptHost *host, GError **error)
 {
-  static const struct {
-    const char *path;
-    SptHttpHandler handler;
-  } routes[] = {
-      {"/stream.m3u8", on_master},
-      {"/hls/playlist.m3u8", on_playlist},
-      {"/hls/init.mp4", on_init},
-      {"/hls/segment.m4s", on_segment},
-      {"/hls/part.m4s", on_part},
-  };
   GST_DEBUG_CATEGORY_INIT (spotter_hls, "spotter-hls", 0, "HLS");
   Door *self = g_new0 (Door, 1);
   self->host = host;
   self->shows = g_hash_table_new_full (NULL, NULL, NULL, show_free);
-  for (guint i = 0; i < G_N_ELEMENTS (routes); i++) {
-    g_autofree char *alias = g_strconcat ("/api", routes[i].path, NULL);
-    spt_http_route (
-        host->http, "GET,HEAD", routes[i].path, SPT_ACTION_VIEW, routes[i].handler, self);
-    spt_http_route (host->http, "GET,HEAD", alias, SPT_ACTION_VIEW, routes[i].handler, self);
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    Route *route = &self->routes[i];
+    g_autofree char *alias = g_strconcat ("/api", rows[i].path, NULL);
+    *route = (Route){self, &rows[i]};
+    spt_http_route (host->http, "GET,HEAD", rows[i].path, SPT_ACTION_VIEW, on_request, route);
+    spt_http_route (host->http, "GET,HEAD", alias, SPT_ACTION_VIEW, on_request, route);
   }
   spt_ws_handle (host->ws, "hls", on_ws, self);
   return self;
