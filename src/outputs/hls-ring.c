@@ -4,6 +4,7 @@
 #include "hls-ring.h"
 
 #include <math.h>
+#include <string.h>
 
 /* A segment is at least so long (two seconds, rounded by a camera), and as much longer as its
  * camera's keyframes are apart. */
@@ -14,17 +15,27 @@
 #define BYTES_MAX (96u << 20)
 /* Parts are named for so many segments from the end: three target durations. */
 #define WITH_PARTS 3
-/* Slower pictures than this make no parts of even length. */
+/* Slower pictures than this make no parts of even length. A stream is slow when more than one in
+ * SLOW_RATIO of its RECENT pictures are; fewer than SLOW_MIN say nothing yet. RECENT is some
+ * seconds: a camera that becomes slow is soon found out. */
 #define FRAME_MAX (SPT_HLS_PART / 3)
-#define SLOW_MAX 3
+#define SLOW_RATIO 10
+#define SLOW_MIN 3
+#define RECENT 128
 #define GAP (1 * GST_SECOND)
 /* A segment whose keyframe does not come is not filled any further. */
 #define SEGMENT_BYTES_MAX (32u << 20)
 #define PART_HOLD_BACK 3 /* parts */
 #define INITS_MAX 50000
 
+/* What a closed part holds lies in its fragments until somebody asks; then in one block, shared by
+ * all who ask. Once the whole segment was asked for, there is one block for it and its parts are
+ * slices of that: the ring keeps no byte twice, at the price of a second copy where viewers ask for
+ * both. */
 typedef struct {
-  GPtrArray *fragments; /* of GstBuffer */
+  GPtrArray *fragments; /* of GstBuffer; empty when there is a block */
+  GBytes *block;        /* (nullable) */
+  gsize size;
   GstClockTime duration;
   gboolean independent; /* begins with a keyframe */
 } Part;
@@ -36,7 +47,8 @@ typedef struct {
   gint64 wall; /* ns since 1970 */
   guint init;  /* its version */
   gboolean discontinuity;
-  gsize bytes;
+  GBytes *block; /* (nullable): of all parts */
+  gsize size;
 } Segment;
 
 struct _SptHlsRing {
@@ -49,7 +61,7 @@ struct _SptHlsRing {
   GstClockTime last, frame;       /* PTS of the newest picture, and the one before it */
   GstClockTime longest;           /* segment */
   double bandwidth;               /* bits per second, of the widest segment */
-  guint slow;                     /* pictures that came too slowly for parts of even length */
+  guint pictures, slow;           /* of late, and those of them slower than FRAME_MAX */
   gboolean dropping;              /* until the next keyframe */
   gboolean fresh_init;
 };
@@ -59,6 +71,7 @@ part_free (gpointer data)
 {
   Part *part = data;
   g_ptr_array_unref (part->fragments);
+  g_clear_pointer (&part->block, g_bytes_unref);
   g_free (part);
 }
 
@@ -67,6 +80,7 @@ segment_free (gpointer data)
 {
   Segment *segment = data;
   g_ptr_array_unref (segment->parts);
+  g_clear_pointer (&segment->block, g_bytes_unref);
   g_free (segment);
 }
 
@@ -139,12 +153,12 @@ open_part (SptHlsRing *self, gboolean independent, GstClockTime now)
 static void
 drop_old (SptHlsRing *self)
 {
-  gsize bytes = 0;
+  gsize size = 0;
   for (GList *l = self->segments.head; l; l = l->next)
-    bytes += ((Segment *)l->data)->bytes;
-  while (self->segments.length > KEPT + 1 || (bytes > BYTES_MAX && self->segments.length > 4)) {
+    size += ((Segment *)l->data)->size;
+  while (self->segments.length > KEPT + 1 || (size > BYTES_MAX && self->segments.length > 4)) {
     Segment *oldest = g_queue_pop_head (&self->segments);
-    bytes -= oldest->bytes;
+    size -= oldest->size;
     self->discontinuities += oldest->discontinuity;
     segment_free (oldest);
   }
@@ -158,7 +172,7 @@ close_segment (SptHlsRing *self, GstClockTime now)
   segment->duration = now - self->start;
   self->longest = MAX (self->longest, segment->duration);
   GstClockTime duration = MAX (segment->duration, GST_SECOND / 10);
-  self->bandwidth = MAX (self->bandwidth, (double)segment->bytes * 8e9 / (double)duration);
+  self->bandwidth = MAX (self->bandwidth, (double)segment->size * 8e9 / (double)duration);
 }
 
 static void
@@ -177,6 +191,18 @@ open_segment (SptHlsRing *self, GstClockTime now, gint64 wall, gboolean disconti
   drop_old (self);
 }
 
+/* The older they are, the less they count. */
+static void
+count_picture (SptHlsRing *self, gboolean slow)
+{
+  self->pictures++;
+  self->slow += slow;
+  if (self->pictures == RECENT) {
+    self->pictures /= 2;
+    self->slow /= 2;
+  }
+}
+
 /* A picture: it may begin a segment, or a part. */
 static void
 place (SptHlsRing *self, gboolean keyframe, GstClockTime pts, gint64 wall)
@@ -192,7 +218,7 @@ place (SptHlsRing *self, gboolean keyframe, GstClockTime pts, gint64 wall)
   GstClockTime end = gap ? self->last + self->frame : pts;
   if (step && !gap) {
     self->frame = step;
-    self->slow += step > FRAME_MAX;
+    count_picture (self, step > FRAME_MAX);
   }
   if (keyframe && (first || gap || lost || self->fresh_init || pts - self->start >= SEGMENT_MIN)) {
     if (!first)
@@ -221,11 +247,14 @@ spt_hls_ring_push (SptHlsRing *self, GstBuffer *fragment, gboolean first_track, 
   if (first_track)
     place (self, keyframe, GST_BUFFER_PTS (fragment), wall);
   Segment *segment = current (self);
-  self->dropping |= segment && segment->bytes > SEGMENT_BYTES_MAX;
+  self->dropping |= segment && segment->size > SEGMENT_BYTES_MAX;
   if (!segment || self->dropping)
     return;
-  g_ptr_array_add (last_part (segment)->fragments, gst_buffer_ref (fragment));
-  segment->bytes += gst_buffer_get_size (fragment);
+  Part *part = last_part (segment);
+  gsize size = gst_buffer_get_size (fragment);
+  g_ptr_array_add (part->fragments, gst_buffer_ref (fragment));
+  part->size += size;
+  segment->size += size;
 }
 
 /* ---- asking ------------------------------------------------------------------------------- */
@@ -276,7 +305,7 @@ spt_hls_ring_is_too_far (SptHlsRing *self, guint64 segment)
 gboolean
 spt_hls_ring_has_parts (SptHlsRing *self)
 {
-  return self->slow < SLOW_MAX;
+  return self->slow < SLOW_MIN || self->slow * SLOW_RATIO <= self->pictures;
 }
 
 /* Seconds; EXT-X-TARGETDURATION */
@@ -295,30 +324,70 @@ spt_hls_ring_get_init (SptHlsRing *self, guint version)
   return index < self->inits->len ? g_bytes_ref (g_ptr_array_index (self->inits, index)) : NULL;
 }
 
+/* @to: part->size bytes */
 static void
-append_part (GByteArray *bytes, const Part *part)
+copy_part (const Part *part, guint8 *to)
 {
-  for (guint i = 0; i < part->fragments->len; i++) {
-    GstMapInfo map;
-    if (!gst_buffer_map (g_ptr_array_index (part->fragments, i), &map, GST_MAP_READ))
-      continue;
-    g_byte_array_append (bytes, map.data, (guint)map.size);
-    gst_buffer_unmap (g_ptr_array_index (part->fragments, i), &map);
-  }
+  if (part->block && part->size)
+    memcpy (to, g_bytes_get_data (part->block, NULL), part->size);
+  for (guint i = 0; i < part->fragments->len; i++)
+    to += gst_buffer_extract (g_ptr_array_index (part->fragments, i), 0, to, (gsize)-1);
 }
 
-/* (transfer full) (nullable): a segment (@part -1) or one of its parts, if it is there and whole */
+/* @block: (transfer full) */
+static void
+set_block (Part *part, GBytes *block)
+{
+  g_clear_pointer (&part->block, g_bytes_unref);
+  part->block = block;
+  g_ptr_array_set_size (part->fragments, 0);
+}
+
+/* (transfer none); the part is closed */
+static GBytes *
+part_block (Part *part)
+{
+  if (!part->block) {
+    guint8 *data = g_malloc (part->size);
+    copy_part (part, data);
+    set_block (part, g_bytes_new_take (data, part->size));
+  }
+  return part->block;
+}
+
+/* (transfer none); the segment is whole */
+static GBytes *
+segment_block (Segment *segment)
+{
+  if (segment->block)
+    return segment->block;
+  guint8 *data = g_malloc (segment->size);
+  gsize offset = 0;
+  for (guint i = 0; i < segment->parts->len; i++) {
+    const Part *part = g_ptr_array_index (segment->parts, i);
+    copy_part (part, data + offset);
+    offset += part->size;
+  }
+  segment->block = g_bytes_new_take (data, segment->size);
+  offset = 0;
+  for (guint i = 0; i < segment->parts->len; i++) {
+    Part *part = g_ptr_array_index (segment->parts, i);
+    set_block (part, g_bytes_new_from_bytes (segment->block, offset, part->size));
+    offset += part->size;
+  }
+  return segment->block;
+}
+
+/* (transfer full) (nullable): a segment (@part -1) or one of its parts, if it is there and whole;
+ * the same one for all who ask */
 GBytes *
 spt_hls_ring_get (SptHlsRing *self, guint64 number, int part)
 {
   Segment *segment = find (self, number);
   if (!segment || !spt_hls_ring_has (self, number, part) || part >= (int)segment->parts->len)
     return NULL;
-  GByteArray *bytes = g_byte_array_new ();
-  for (guint i = 0; i < segment->parts->len; i++)
-    if (part < 0 || part == (int)i)
-      append_part (bytes, g_ptr_array_index (segment->parts, i));
-  return g_byte_array_free_to_bytes (bytes);
+  return g_bytes_ref (part < 0 ? segment_block (segment)
+                               : part_block (g_ptr_array_index (segment->parts, (guint)part)));
 }
 
 /* ---- writing ------------------------------------------------------------------------------ */

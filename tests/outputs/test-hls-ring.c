@@ -20,6 +20,7 @@ static void
 push (SptHlsRing *ring, GstClockTime pts, gboolean keyframe, gsize size)
 {
   g_autoptr (GstBuffer) fragment = gst_buffer_new_allocate (NULL, size, NULL);
+  gst_buffer_memset (fragment, 0, (guint8)(pts / FRAME), size);
   GST_BUFFER_PTS (fragment) = pts;
   if (!keyframe)
     GST_BUFFER_FLAG_SET (fragment, GST_BUFFER_FLAG_DELTA_UNIT);
@@ -128,6 +129,75 @@ test_slow_pictures_make_no_parts_and_no_gaps (void)
   spt_hls_ring_free (ring);
 }
 
+/* A camera or its network that stumbled thrice a day lost low latency for ever. */
+static void
+test_hiccups_leave_low_latency_on (void)
+{
+  SptHlsRing *ring = make_ring ();
+  GstClockTime pts = 0;
+  push_many (ring, &pts, 300, 60, FRAME);
+  for (guint i = 0; i < 3; i++) {
+    pts += 300 * GST_MSECOND;
+    push_many (ring, &pts, 3, 60, FRAME);
+    g_assert_true (spt_hls_ring_has_parts (ring));
+  }
+  for (guint i = 0; i < 50; i++) {
+    pts += 300 * GST_MSECOND;
+    push_many (ring, &pts, 60, 60, FRAME);
+    g_assert_true (spt_hls_ring_has_parts (ring));
+  }
+  spt_hls_ring_free (ring);
+}
+
+static void
+test_pictures_may_become_slow_and_quick_again (void)
+{
+  SptHlsRing *ring = make_ring ();
+  GstClockTime pts = 0;
+  push_many (ring, &pts, 3000, 60, FRAME);
+  g_assert_true (spt_hls_ring_has_parts (ring));
+  push_many (ring, &pts, 20, 60, 500 * GST_MSECOND);
+  g_assert_false (spt_hls_ring_has_parts (ring));
+  push_many (ring, &pts, 1000, 60, 500 * GST_MSECOND);
+  g_assert_false (spt_hls_ring_has_parts (ring));
+  push_many (ring, &pts, 300, 60, FRAME);
+  g_assert_true (spt_hls_ring_has_parts (ring));
+  spt_hls_ring_free (ring);
+}
+
+static void
+test_all_who_ask_share_the_same_bytes (void)
+{
+  SptHlsRing *ring = make_ring ();
+  GstClockTime pts = 0;
+  push_many (ring, &pts, 60 + 20, 60, FRAME);
+  g_autofree char *text = spt_hls_ring_playlist (ring, "src=x", FALSE);
+  guint64 n = number_after (text, "#EXT-X-MEDIA-SEQUENCE:");
+  g_autoptr (GBytes) part = spt_hls_ring_get (ring, n, 1);
+  g_autoptr (GBytes) part_again = spt_hls_ring_get (ring, n, 1);
+  g_assert_true (part == part_again);
+  g_autoptr (GBytes) under_way = spt_hls_ring_get (ring, n + 1, 0); /* closed; its segment is not */
+  g_autoptr (GBytes) under_way_again = spt_hls_ring_get (ring, n + 1, 0);
+  g_assert_true (under_way == under_way_again);
+  g_autoptr (GBytes) whole = spt_hls_ring_get (ring, n, -1);
+  g_autoptr (GBytes) whole_again = spt_hls_ring_get (ring, n, -1);
+  g_assert_true (whole == whole_again);
+
+  /* One block: the parts are slices of the whole, with the bytes that they had before. */
+  const guint8 *data = g_bytes_get_data (whole, NULL);
+  gsize offset = 0;
+  for (int i = 0; i < 4; i++) {
+    g_autoptr (GBytes) slice = spt_hls_ring_get (ring, n, i);
+    g_assert_true (g_bytes_get_data (slice, NULL) == data + offset);
+    g_assert_true (i != 1 || g_bytes_equal (slice, part));
+    offset += g_bytes_get_size (slice);
+  }
+  g_assert_cmpuint (offset, ==, g_bytes_get_size (whole));
+  for (gsize i = 0; i < offset; i++)
+    g_assert_cmpuint (data[i], ==, i / 100);
+  spt_hls_ring_free (ring);
+}
+
 static void
 test_another_init_segment (void)
 {
@@ -156,11 +226,18 @@ test_a_segment_without_an_end_is_bounded (void)
   guint64 n = 0;
   g_autofree char *before = spt_hls_ring_playlist (ring, "src=x", FALSE);
   n = number_after (before, "#EXT-X-MEDIA-SEQUENCE:") + 1;
-  for (guint i = 0; i < 2000; i++, pts += FRAME)
-    push (ring, pts, FALSE, 100000);
+  for (guint i = 0; i < 2000; i++, pts += FRAME) /* full when 23 parts are; the last stays empty */
+    push (ring, pts, FALSE, 97600);
   push_many (ring, &pts, 61, 60, FRAME);
+  gsize size = 0;
+  for (int part = 0; part < 24; part++) {
+    g_autoptr (GBytes) bytes = spt_hls_ring_get (ring, n, part);
+    g_assert_true ((g_bytes_get_size (bytes) == 0) == (part == 23));
+    size += g_bytes_get_size (bytes);
+  }
   g_autoptr (GBytes) endless = spt_hls_ring_get (ring, n, -1);
-  g_assert_cmpuint (g_bytes_get_size (endless), <, 34u << 20);
+  g_assert_cmpuint (g_bytes_get_size (endless), ==, size);
+  g_assert_cmpuint (size, <, 34u << 20);
   spt_hls_ring_free (ring);
 }
 
@@ -175,6 +252,11 @@ main (int argc, char **argv)
   g_test_add_func ("/hls-ring/a-gap-is-a-discontinuity", test_a_gap_is_a_discontinuity);
   g_test_add_func ("/hls-ring/slow-pictures-make-no-parts-and-no-gaps",
       test_slow_pictures_make_no_parts_and_no_gaps);
+  g_test_add_func ("/hls-ring/hiccups-leave-low-latency-on", test_hiccups_leave_low_latency_on);
+  g_test_add_func ("/hls-ring/pictures-may-become-slow-and-quick-again",
+      test_pictures_may_become_slow_and_quick_again);
+  g_test_add_func (
+      "/hls-ring/all-who-ask-share-the-same-bytes", test_all_who_ask_share_the_same_bytes);
   g_test_add_func ("/hls-ring/another-init-segment", test_another_init_segment);
   g_test_add_func (
       "/hls-ring/a-segment-without-an-end-is-bounded", test_a_segment_without_an_end_is_bounded);
