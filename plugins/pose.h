@@ -33,6 +33,6 @@ typedef struct {
   float flag;    /* 0 … 1: that there is a person in it */
   float scale;   /* pixels: the object's size for the filters */
   PoseLandmark image[POSE_LANDMARKS], world[POSE_LANDMARKS];
-  PoseLandmark aux[2];           /* image: centre, and the point on the circle round the body */
+  PoseLandmark aux[2];          /* image: centre, and the point on the circle round the body */
   float maxima[POSE_LANDMARKS]; /* 0 … 1: of each landmark's heatmap */
 } PoseResult;

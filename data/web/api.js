@@ -38,13 +38,30 @@ export const removeStream = name =>
 /** @param {string} name */
 export const getStream = name => ask(`api/streams?src=${encodeURIComponent(name)}`);
 
-/** The graph of a stream, as DOT. @param {string} name */
-export async function getGraph(name) {
-  const response = await fetch(new URL(`api/streams/${encodeURIComponent(name)}/graph`, document.baseURI));
+async function askText(path) {
+  const response = await fetch(new URL(path, document.baseURI));
+  const text = await response.text();
   if (!response.ok)
-    throw new Error(`the server answered ${response.status}`);
-  return response.text();
+    throw new Error(text.trim() || `the server answered ${response.status}`);
+  return text;
 }
+
+/** The graph of a stream, as DOT. @param {string} name */
+export const getGraph = name => askText(`api/streams/${encodeURIComponent(name)}/graph`);
+
+/** The configuration file, with *** for its credentials. */
+export const getConfig = () => askText('api/config');
+
+const postConfig = (path, text) => ask(path, {method: 'POST', headers: {'Content-Type': 'application/yaml'}, body: text});
+
+/** @param {string} text */
+export const checkConfig = text => postConfig('api/config?check=1', text);
+
+/** @param {string} text */
+export const saveConfig = text => postConfig('api/config', text);
+
+/** Cameras of the server's machine, with their modes. */
+export const listDevices = () => ask('api/devices');
 
 /** The address of something of a stream. */
 export const address = (path, name) => new URL(`${path}?src=${encodeURIComponent(name)}`, document.baseURI).href;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The page of all streams: a card each, with a picture every two seconds while it can be seen.
 
-import {address, addStream, describe, getInfo, listStreams, removeStream} from './api.js';
+import {address, addStream, describe, getInfo, listDevices, listStreams, removeStream} from './api.js';
 
 const REFRESH_MS = 2000;
 const PICTURE_MS = 2000, AFTER_FAILURE_MS = 5000;
@@ -126,6 +126,27 @@ $('#add').addEventListener('submit', async event => {
   await refresh();
 });
 
+/** Cameras of this machine, each with what it can do; one that is chosen fills in the source. */
+async function offerCameras() {
+  const {cameras} = await listDevices();
+  const select = $('#add').elements.camera;
+  const chosen = select.value;
+  select.replaceChildren(select.options[0], ...cameras.map(({name, path, stream, modes}) => {
+    const group = Object.assign(document.createElement('optgroup'), {label: stream ? `${name} (in use: ${stream})` : name});
+    group.append(new Option(`${path}, as it likes`, path), ...modes.map(({format, width, height, fps, source}) =>
+      new Option([format || 'raw', `${width}×${height}`, fps && `${Math.round(fps)} fps`].filter(Boolean).join(' · '), source)));
+    return group;
+  }));
+  select.value = chosen;
+  $('#cameras').hidden = !cameras.length;
+}
+
+$('#add').elements.camera.addEventListener('change', ({target}) => {
+  $('#add').elements.src.value = target.value;
+});
+// One that was plugged in meanwhile is there when somebody begins to fill in the form.
+$('#add').elements.name.addEventListener('focus', () => offerCameras().catch(() => {}));
+
 document.addEventListener('visibilitychange', () => {
   for (const card of cards.values()) {
     const img = card.querySelector('img');
@@ -135,5 +156,5 @@ document.addEventListener('visibilitychange', () => {
 });
 
 getInfo().then(info => { document.title = `Spotter ${info.spotter_version}`; }, () => {});
-await refresh();
+await Promise.all([refresh(), offerCameras().catch(() => {})]);
 setInterval(() => document.hidden || refresh(), REFRESH_MS);

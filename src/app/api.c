@@ -20,7 +20,7 @@
 struct _SptApi {
   SptHost *host;
   SptStore *store;
-  SptApiContext context;
+  SptConfiguration *configuration;
   int changing; /* requests that wait for the disk */
 };
 
@@ -44,8 +44,8 @@ on_info (SptHttpRequest *request, gpointer data)
       rtsp, "listen", self->host->rtsp_address ? self->host->rtsp_address : "");
   json_object_set_string_member (
       rtsp, "default_query", spt_settings_string (self->host->settings, "rtsp.default_query"));
-  json_object_set_string_member (
-      object, "config_path", self->context.config_path ? self->context.config_path : "");
+  const char *path = spt_configuration_get_path (self->configuration);
+  json_object_set_string_member (object, "config_path", path ? path : "");
   json_object_set_string_member (object, "host", host ? host : "");
   json_object_set_string_member (object, "revision", SPT_VERSION);
   json_object_set_object_member (object, "rtsp", rtsp);
@@ -228,13 +228,14 @@ put (SptApi *self, SptHttpRequest *request, const char *name, const char *const 
   Change *change = change_new (self, request, name);
   gboolean same = change->before && g_strv_equal ((const char *const *)change->before, sources);
   change->after = g_strdupv ((char **)sources);
-  if (!spt_streams_put (self->host->streams, name, sources, FALSE, &error)) {
+  gboolean trusted = spt_settings_bool (self->host->settings, "api.allow_pipelines");
+  if (!spt_streams_put (self->host->streams, name, sources, trusted, &error)) {
     spt_http_reply_error (request, error);
     change_free (change);
     return;
   }
   /* What the configuration already says is not written a second time. */
-  if (!same || !g_hash_table_contains (self->context.configured, name))
+  if (!same || !spt_configuration_has_stream (self->configuration, name))
     spt_store_put (self->store, name, sources);
   save (change);
 }
@@ -347,7 +348,7 @@ on_delete (SptHttpRequest *request, gpointer data)
   }
   Change *change = change_new (self, request, name);
   spt_streams_remove (self->host->streams, change->name, NULL);
-  if (g_hash_table_contains (self->context.configured, change->name))
+  if (spt_configuration_has_stream (self->configuration, change->name))
     spt_store_bury (self->store, change->name);
   else
     spt_store_forget (self->store, change->name);
@@ -356,10 +357,10 @@ on_delete (SptHttpRequest *request, gpointer data)
 
 /**
  * spt_api_new:
- * @host: must outlive the API, like @store and the context's table
+ * @host: must outlive the API, like @store and @configuration
  */
 SptApi *
-spt_api_new (SptHost *host, SptStore *store, const SptApiContext *context)
+spt_api_new (SptHost *host, SptStore *store, SptConfiguration *configuration)
 {
   static const struct {
     const char *methods, *path;
@@ -383,7 +384,7 @@ spt_api_new (SptHost *host, SptStore *store, const SptApiContext *context)
   SptApi *self = g_new0 (SptApi, 1);
   self->host = host;
   self->store = store;
-  self->context = *context;
+  self->configuration = configuration;
   for (guint i = 0; i < G_N_ELEMENTS (routes); i++)
     spt_http_route (
         host->http, routes[i].methods, routes[i].path, routes[i].action, routes[i].handler, self);

@@ -2,15 +2,10 @@
 /* The management API: streams, health, graph (openapi.yaml describes it). */
 #pragma once
 
+#include "configuration.h"
 #include "output.h"
-#include "store.h"
 
 typedef struct _SptApi SptApi;
 
-typedef struct {
-  const char *config_path; /* (nullable) */
-  GHashTable *configured;  /* names that the configuration file has */
-} SptApiContext;
-
-SptApi *spt_api_new (SptHost *host, SptStore *store, const SptApiContext *context);
+SptApi *spt_api_new (SptHost *host, SptStore *store, SptConfiguration *configuration);
 void spt_api_free (SptApi *self);

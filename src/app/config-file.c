@@ -16,6 +16,8 @@
 
 /* Of mappings inside a list. */
 #define DEPTH_MAX 4
+/* Of all lists together; aliases of aliases are more than the file is long. */
+#define ITEMS_MAX 200000
 
 /* Sections of go2rtc that mean nothing here. */
 static const char *const ignored[] = {"ffmpeg", "hls", "homekit", "ngrok", "srtp", "preload",
@@ -26,6 +28,7 @@ typedef struct {
   yaml_document_t *document;
   const char *name; /* of the file, for messages */
   GHashTable *env;  /* the env: section */
+  guint items;      /* read so far */
 } Walk;
 
 SptConfig *
@@ -147,6 +150,8 @@ json_of (Walk *walk, yaml_node_t *node, guint depth, GError **error)
   gboolean ok = TRUE;
   if (depth > DEPTH_MAX) { /* or it has itself inside, by an alias */
     ok = fail (walk, node, "this is nested too deeply", error);
+  } else if (++walk->items > ITEMS_MAX) {
+    ok = fail (walk, node, "there are too many values in it", error);
   } else if (node->type == YAML_MAPPING_NODE) {
     JsonObject *object = json_object_new ();
     for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
@@ -186,6 +191,10 @@ json_of (Walk *walk, yaml_node_t *node, guint depth, GError **error)
 static char *
 read_item (Walk *walk, yaml_node_t *node, GError **error)
 {
+  if (++walk->items > ITEMS_MAX) {
+    fail (walk, node, "there are too many values in it", error);
+    return NULL;
+  }
   if (node->type == YAML_SCALAR_NODE)
     return substitute (walk, node, error);
   if (node->type != YAML_MAPPING_NODE) {
@@ -336,8 +345,16 @@ read_env (Walk *walk, yaml_node_t *root)
   }
 }
 
-static gboolean
-read_text (SptConfig *self, const char *name, const char *text, gsize size, GError **error)
+/**
+ * spt_config_add_text:
+ * @name: of the file, for messages
+ * @text: YAML
+ *
+ * As spt_config_add() of a file that has this text.
+ */
+gboolean
+spt_config_add_text (
+    SptConfig *self, const char *name, const char *text, gsize size, GError **error)
 {
   yaml_parser_t parser;
   yaml_document_t document;
@@ -350,7 +367,7 @@ read_text (SptConfig *self, const char *name, const char *text, gsize size, GErr
     return FALSE;
   }
   Walk walk = {
-      self, &document, name, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free)};
+      self, &document, name, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free), 0};
   yaml_node_t *root = yaml_document_get_root_node (&document);
   gboolean ok = TRUE;
   if (root && root->type == YAML_MAPPING_NODE) {
@@ -382,7 +399,7 @@ read_file (SptConfig *self, const char *path, GError **error)
   }
   if (!self->path)
     self->path = g_canonicalize_filename (path, NULL);
-  return read_text (self, path, text, size, error);
+  return spt_config_add_text (self, path, text, size, error);
 }
 
 /* "api.listen=:1984" or "streams.cam=rtsp://…" */
@@ -417,25 +434,24 @@ gboolean
 spt_config_add (SptConfig *self, const char *argument, GError **error)
 {
   if (*argument == '{')
-    return read_text (self, "-c", argument, strlen (argument), error);
+    return spt_config_add_text (self, "-c", argument, strlen (argument), error);
   if (looks_like_key (argument) && !g_file_test (argument, G_FILE_TEST_EXISTS))
     return read_assignment (self, argument, error);
   return read_file (self, argument, error);
 }
 
-/* Reads the first file found where users put it; none is fine. */
-gboolean
-spt_config_add_found (SptConfig *self, GError **error)
+/* (transfer full): the first file found where users put it; or where one of theirs belongs */
+char *
+spt_config_find (void)
 {
   static const char *const names[] = {"spotter.yaml", "go2rtc.yaml", "go2rtc.yml"};
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     if (g_file_test (names[i], G_FILE_TEST_IS_REGULAR))
-      return read_file (self, names[i], error);
-  g_autofree char *user =
-      g_build_filename (g_get_user_config_dir (), "spotter", "spotter.yaml", NULL);
-  const char *const paths[] = {user, "/etc/spotter/spotter.yaml"};
-  for (guint i = 0; i < G_N_ELEMENTS (paths); i++)
-    if (g_file_test (paths[i], G_FILE_TEST_IS_REGULAR))
-      return read_file (self, paths[i], error);
-  return TRUE;
+      return g_strdup (names[i]);
+  char *user = g_build_filename (g_get_user_config_dir (), "spotter", "spotter.yaml", NULL);
+  if (g_file_test (user, G_FILE_TEST_IS_REGULAR) ||
+      !g_file_test ("/etc/spotter/spotter.yaml", G_FILE_TEST_IS_REGULAR))
+    return user;
+  g_free (user);
+  return g_strdup ("/etc/spotter/spotter.yaml");
 }

@@ -22,4 +22,6 @@ void spt_config_free (SptConfig *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SptConfig, spt_config_free)
 
 gboolean spt_config_add (SptConfig *self, const char *argument, GError **error);
-gboolean spt_config_add_found (SptConfig *self, GError **error);
+gboolean spt_config_add_text (
+    SptConfig *self, const char *name, const char *text, gsize size, GError **error);
+char *spt_config_find (void);

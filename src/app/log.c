@@ -29,10 +29,12 @@ static gboolean as_json;
 static GMutex kept_lock;
 static GQueue kept = G_QUEUE_INIT; /* of char*: JSON; under kept_lock */
 
-static const struct {
+typedef struct {
   const char *name;
   GstDebugLevel level;
-} levels[] = {
+} Level;
+
+static const Level levels[] = {
     {"error", GST_LEVEL_ERROR},
     {"fatal", GST_LEVEL_ERROR},
     {"warn", GST_LEVEL_WARNING},
@@ -163,20 +165,41 @@ open_output (const char *name, GError **error)
   return FALSE;
 }
 
+/* (nullable): NULL and INVALID for a word that is no level */
+static const Level *
+find_level (SptSettings *settings, GError **error)
+{
+  const char *name = spt_settings_string (settings, "log.level");
+  for (guint i = 0; i < G_N_ELEMENTS (levels); i++)
+    if (g_ascii_strcasecmp (name, levels[i].name) == 0)
+      return &levels[i];
+  g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID,
+      "log.level is '%s'; it must be error, warn, info, debug or trace", name);
+  return NULL;
+}
+
+gboolean
+spt_log_check (SptSettings *settings, GError **error)
+{
+  return find_level (settings, error) != NULL;
+}
+
+/* How much is said. */
+gboolean
+spt_log_set_level (SptSettings *settings, GError **error)
+{
+  const Level *level = find_level (settings, error);
+  if (level)
+    gst_debug_set_threshold_for_name ("spotter-*", level->level);
+  return level != NULL;
+}
+
+/* Once, before there are other threads. */
 gboolean
 spt_log_configure (SptSettings *settings, GError **error)
 {
-  const char *level = spt_settings_string (settings, "log.level");
   const char *out = spt_settings_string (settings, "log.out");
   as_json = g_str_equal (spt_settings_string (settings, "log.format"), "json");
-  if (!open_output (*out ? out : spt_settings_string (settings, "log.output"), error))
-    return FALSE;
-  for (guint i = 0; i < G_N_ELEMENTS (levels); i++)
-    if (g_ascii_strcasecmp (level, levels[i].name) == 0) {
-      gst_debug_set_threshold_for_name ("spotter-*", levels[i].level);
-      return TRUE;
-    }
-  g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID,
-      "log.level is '%s'; it must be error, warn, info, debug or trace", level);
-  return FALSE;
+  return open_output (*out ? out : spt_settings_string (settings, "log.output"), error) &&
+         spt_log_set_level (settings, error);
 }

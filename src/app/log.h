@@ -7,5 +7,7 @@
 void spt_log_declare_options (SptSettings *settings);
 void spt_log_start (void);
 gboolean spt_log_configure (SptSettings *settings, GError **error);
+gboolean spt_log_check (SptSettings *settings, GError **error);
+gboolean spt_log_set_level (SptSettings *settings, GError **error);
 char *spt_log_read (void);
 void spt_log_clear (void);

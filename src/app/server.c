@@ -6,9 +6,10 @@
 #include <glib-unix.h>
 #include <gst/gst.h>
 
+#include "api-config.h"
+#include "api-devices.h"
 #include "api.h"
 #include "auth.h"
-#include "config-file.h"
 #include "doors-table.h"
 #include "error.h"
 #include "log.h"
@@ -22,6 +23,8 @@
 static const SptOption options[] = {
     {"app.state", SPT_OPTION_STRING, "", 0, 0,
         "file that keeps what the API adds; empty: streams.yaml in the state directory"},
+    {"api.allow_pipelines", SPT_OPTION_BOOL, "false", 0, 0,
+        "gst: sources may be added through the API; they can run anything"},
 };
 
 GST_DEBUG_CATEGORY_STATIC (spotter_app);
@@ -30,14 +33,14 @@ GST_DEBUG_CATEGORY_STATIC (spotter_app);
 struct _SptServer {
   GMainLoop *loop;
   SptSettings *settings;
-  SptConfig *config;
-  GHashTable *configured; /* names of streams that the configuration has */
+  SptConfiguration *configuration;
   SptAuth *auth;
   SptHost host;
   SptStore *store;
   SptApi *api;
+  SptConfigApi *config_api;
   gpointer *doors;
-  guint signal_ids[2];
+  guint signal_ids[3];
 };
 
 static SptSettings *
@@ -63,22 +66,6 @@ spt_server_describe_options (void)
 }
 
 static gboolean
-read_config (SptServer *self, const SptServerOptions *how, GError **error)
-{
-  gboolean ok = TRUE;
-  if (how->configs && how->configs[0])
-    for (guint i = 0; ok && how->configs[i]; i++)
-      ok = spt_config_add (self->config, how->configs[i], error);
-  else if (!how->launch)
-    ok = spt_config_add_found (self->config, error);
-  if (ok && how->listen) {
-    const char *values[] = {how->listen, NULL};
-    ok = spt_settings_set (self->settings, "api.listen", values, error);
-  }
-  return ok && spt_log_configure (self->settings, error);
-}
-
-static gboolean
 put (SptServer *self, const char *name, const char *const *sources, const char *where,
     GError **error)
 {
@@ -95,34 +82,26 @@ put_stored (const char *name, const char *const *sources, gpointer data)
 {
   SptServer *self = data;
   g_autoptr (GError) error = NULL;
-  if (!sources)
-    spt_streams_remove (self->host.streams, name, NULL);
-  else if (!put (self, name, sources, "the state file", &error))
+  if (sources && !put (self, name, sources, "the state file", &error))
     GST_WARNING ("%s", error->message);
 }
 
 static gboolean
 add_streams (SptServer *self, const SptServerOptions *how, GError **error)
 {
-  for (guint i = 0; i < self->config->streams->len; i++) {
-    SptConfigStream *stream = g_ptr_array_index (self->config->streams, i);
-    if (!put (self, stream->name, (const char *const *)stream->sources, "the configuration", error))
-      return FALSE;
-    g_hash_table_add (self->configured, g_strdup (stream->name));
-  }
-  if (how->launch) {
-    g_autofree char *source = g_strconcat ("gst:", how->launch, NULL);
-    const char *sources[] = {source, NULL};
-    self->store = spt_store_new (NULL);
-    return put (self, how->name, sources, "the command line", error);
-  }
   const char *path = spt_settings_string (self->settings, "app.state");
   g_autofree char *fallback = *path ? NULL : spt_store_default_path ();
-  self->store = spt_store_new (*path ? path : fallback);
-  if (!spt_store_load (self->store, error))
+  self->store = spt_store_new (how->launch ? NULL : *path ? path : fallback);
+  if (!how->launch && !spt_store_load (self->store, error))
+    return FALSE;
+  if (!spt_configuration_apply (self->configuration, self->host.streams, self->store, error))
     return FALSE;
   spt_store_foreach (self->store, put_stored, self);
-  return TRUE;
+  if (!how->launch)
+    return TRUE;
+  g_autofree char *source = g_strconcat ("gst:", how->launch, NULL);
+  const char *sources[] = {source, NULL};
+  return put (self, how->name, sources, "the command line", error);
 }
 
 static gboolean
@@ -145,6 +124,14 @@ on_signal (gpointer data)
   return G_SOURCE_CONTINUE;
 }
 
+static gboolean
+on_hangup (gpointer data)
+{
+  SptServer *self = data;
+  spt_config_api_reload (self->config_api);
+  return G_SOURCE_CONTINUE;
+}
+
 /**
  * spt_server_new:
  *
@@ -158,15 +145,13 @@ spt_server_new (const SptServerOptions *how, GError **error)
   SptServer *self = g_new0 (SptServer, 1);
   GST_DEBUG_CATEGORY_INIT (spotter_app, "spotter-app", 0, "application");
   self->loop = g_main_loop_new (NULL, FALSE);
-  self->settings = declare ();
-  self->config = spt_config_new (self->settings);
-  self->configured = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  if (!read_config (self, how, error)) {
+  self->configuration = spt_configuration_new (
+      &(SptConfigurationHow){how->configs, how->listen, how->launch != NULL}, declare, error);
+  if (!self->configuration) {
     spt_server_free (self);
     return NULL;
   }
-  for (guint i = 0; i < self->config->warnings->len; i++)
-    GST_WARNING ("%s", (char *)g_ptr_array_index (self->config->warnings, i));
+  self->settings = spt_settings_ref (spt_configuration_get_settings (self->configuration));
   self->auth = spt_auth_new (spt_settings_string (self->settings, "api.username"),
       spt_settings_string (self->settings, "api.password"),
       spt_settings_bool (self->settings, "api.local_auth"));
@@ -179,8 +164,9 @@ spt_server_new (const SptServerOptions *how, GError **error)
     spt_server_free (self);
     return NULL;
   }
-  SptApiContext context = {self->config->path, self->configured};
-  self->api = spt_api_new (&self->host, self->store, &context);
+  self->api = spt_api_new (&self->host, self->store, self->configuration);
+  self->config_api = spt_config_api_new (&self->host, self->configuration);
+  spt_devices_api_start (&self->host);
   spt_web_start (&self->host);
   if (!start_doors (self, error) || !spt_http_listen (self->host.http, error)) {
     spt_server_free (self);
@@ -188,6 +174,7 @@ spt_server_new (const SptServerOptions *how, GError **error)
   }
   self->signal_ids[0] = g_unix_signal_add (SIGTERM, on_signal, self);
   self->signal_ids[1] = g_unix_signal_add (SIGINT, on_signal, self);
+  self->signal_ids[2] = g_unix_signal_add (SIGHUP, on_hangup, self);
   return self;
 }
 
@@ -212,6 +199,7 @@ spt_server_free (SptServer *self)
   for (guint i = 0; i < G_N_ELEMENTS (self->signal_ids); i++)
     g_clear_handle_id (&self->signal_ids[i], g_source_remove);
   g_clear_pointer (&self->api, spt_api_free);
+  g_clear_pointer (&self->config_api, spt_config_api_free);
   if (self->host.http)
     spt_http_stop (self->host.http);
   if (self->host.sender)
@@ -233,9 +221,8 @@ spt_server_free (SptServer *self)
   g_clear_object (&self->host.streams);
   g_clear_pointer (&self->store, spt_store_free);
   g_clear_pointer (&self->auth, spt_auth_free);
-  g_hash_table_unref (self->configured);
-  spt_config_free (self->config);
-  spt_settings_unref (self->settings);
+  g_clear_pointer (&self->configuration, spt_configuration_free);
+  g_clear_pointer (&self->settings, spt_settings_unref);
   g_main_loop_unref (self->loop);
   g_free (self);
 }

@@ -7,14 +7,11 @@
 
 #include "store.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <glib/gstdio.h>
 #include <string.h>
-#include <unistd.h>
 #include <yaml.h>
 
 #include "error.h"
+#include "file.h"
 
 struct _SptStore {
   char *path;
@@ -187,18 +184,6 @@ append_stream (const char *name, const char *const *sources, gpointer data)
   g_string_append (text, sources ? "]\n" : "\n");
 }
 
-/* The directory entry must be on disk too, or the rename may be lost with the power. */
-static void
-sync_directory (const char *path)
-{
-  g_autofree char *directory = g_path_get_dirname (path);
-  int fd = open (directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd >= 0) {
-    fsync (fd);
-    close (fd);
-  }
-}
-
 typedef struct {
   char *path, *text;
 } Write;
@@ -217,17 +202,10 @@ write_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancell
 {
   Write *write = data;
   GError *error = NULL;
-  g_autofree char *directory = g_path_get_dirname (write->path);
-  g_mkdir_with_parents (directory, 0700);
-  if (!g_file_set_contents_full (write->path, write->text, -1,
-          G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600, &error)) {
-    g_task_return_new_error (task, SPT_ERROR, SPT_ERROR_FAILED,
-        "the change was not kept, because it could not be written: %s", error->message);
-    g_clear_error (&error);
-    return;
-  }
-  sync_directory (write->path);
-  g_task_return_boolean (task, TRUE);
+  if (spt_file_replace (write->path, write->text, &error))
+    g_task_return_boolean (task, TRUE);
+  else
+    g_task_return_error (task, error);
 }
 
 static void start_write (SptStore *self);

@@ -33,6 +33,8 @@ static const struct {
     {"/graph.js", "graph.js", "text/javascript; charset=utf-8"},
     {"/camera/", "camera.html", "text/html; charset=utf-8"},
     {"/camera.js", "camera.js", "text/javascript; charset=utf-8"},
+    {"/config.html", "config.html", "text/html; charset=utf-8"},
+    {"/config.js", "config.js", "text/javascript; charset=utf-8"},
     {"/log.html", "log.html", "text/html; charset=utf-8"},
     {"/log.js", "log.js", "text/javascript; charset=utf-8"},
     {"/style.css", "style.css", "text/css; charset=utf-8"},

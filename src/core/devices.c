@@ -156,3 +156,134 @@ spt_devices_choose_mode (
   }
   return best ? gst_caps_new_full (g_steal_pointer (&best), NULL) : NULL;
 }
+
+/* ---- listing ------------------------------------------------------------------------------ */
+
+static void
+camera_free (gpointer data)
+{
+  SptCamera *self = data;
+  g_free (self->name);
+  g_free (self->path);
+  gst_clear_caps (&self->caps);
+  g_free (self);
+}
+
+/* (transfer full) */
+static SptCamera *
+camera_new (const char *name, const char *path, GstCaps *caps)
+{
+  SptCamera *self = g_new (SptCamera, 1);
+  *self = (SptCamera){g_strdup (name), g_strdup (path), caps};
+  return self;
+}
+
+static int
+by_path (gconstpointer a, gconstpointer b)
+{
+  const SptCamera *one = *(SptCamera *const *)a, *other = *(SptCamera *const *)b;
+  gsize n = strlen (one->path), m = strlen (other->path);
+  return n != m ? (n < m ? -1 : 1) : strcmp (one->path, other->path); /* video2 before video10 */
+}
+
+static void
+add_monitored (GPtrArray *cameras, GstDevice *device)
+{
+  static const char *const keys[] = {"api.v4l2.path", "device.path"};
+  g_autoptr (GstStructure) properties = gst_device_get_properties (device);
+  g_autofree char *name = gst_device_get_display_name (device);
+  const char *path = NULL;
+  for (guint i = 0; properties && !path && i < G_N_ELEMENTS (keys); i++)
+    path = gst_structure_get_string (properties, keys[i]);
+  for (guint i = 0; path && i < cameras->len; i++) /* by more than one provider */
+    if (g_str_equal (((SptCamera *)g_ptr_array_index (cameras, i))->path, path))
+      return;
+  if (path)
+    g_ptr_array_add (cameras, camera_new (name, path, gst_device_get_caps (device)));
+}
+
+/**
+ * spt_devices_list:
+ *
+ * Asks each device what it can do: takes its time, not on the main context.
+ *
+ * Returns: (transfer full) (element-type SptCamera): by path. Where there is no udev, without modes
+ */
+GPtrArray *
+spt_devices_list (void)
+{
+  GPtrArray *cameras = g_ptr_array_new_with_free_func (camera_free);
+  g_autoptr (GstDeviceMonitor) monitor = gst_device_monitor_new ();
+  gst_device_monitor_add_filter (monitor, "Video/Source", NULL);
+  GList *devices = gst_device_monitor_get_devices (monitor);
+  for (GList *l = devices; l; l = l->next)
+    add_monitored (cameras, l->data);
+  g_list_free_full (devices, gst_object_unref);
+  g_autoptr (GPtrArray) nodes = capture_nodes ();
+  for (guint i = 0; !cameras->len && i < nodes->len; i++) {
+    const char *path = g_ptr_array_index (nodes, i);
+    g_ptr_array_add (cameras, camera_new (path, path, NULL));
+  }
+  g_ptr_array_sort (cameras, by_path);
+  return cameras;
+}
+
+static const char *
+format_name (const GstStructure *s)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (formats); i++) {
+    g_autoptr (GstCaps) caps = gst_caps_from_string (formats[i].caps);
+    const GstStructure *wanted = gst_caps_get_structure (caps, 0);
+    if (gst_structure_has_name (s, gst_structure_get_name (wanted)) &&
+        g_strcmp0 (gst_structure_get_string (s, "format"),
+            gst_structure_get_string (wanted, "format")) == 0)
+      return formats[i].format;
+  }
+  return "";
+}
+
+static void
+add_mode (GArray *modes, const SptCameraMode *mode)
+{
+  for (guint i = 0; i < modes->len; i++) {
+    SptCameraMode *known = &g_array_index (modes, SptCameraMode, i);
+    if (known->format == mode->format && known->width == mode->width &&
+        known->height == mode->height) {
+      known->fps = MAX (known->fps, mode->fps);
+      return;
+    }
+  }
+  g_array_append_val (modes, *mode);
+}
+
+/**
+ * spt_devices_modes:
+ * @caps: of a camera
+ *
+ * Pure. A range of sizes counts as its largest.
+ *
+ * Returns: (transfer full) (element-type SptCameraMode): in the order of the caps, each once
+ */
+GArray *
+spt_devices_modes (GstCaps *caps)
+{
+  GArray *modes = g_array_new (FALSE, FALSE, sizeof (SptCameraMode));
+  for (guint i = 0; i < gst_caps_get_size (caps); i++) {
+    g_autoptr (GstStructure) s = gst_structure_copy (gst_caps_get_structure (caps, i));
+    SptCameraMode mode = {.format = format_name (s)};
+    int num = 0, den = 1;
+    if (!gst_structure_has_field (s, "width") || !gst_structure_has_field (s, "height"))
+      continue;
+    gst_structure_fixate_field_nearest_int (s, "width", G_MAXINT);
+    gst_structure_fixate_field_nearest_int (s, "height", G_MAXINT);
+    if (gst_structure_has_field (s, "framerate"))
+      gst_structure_fixate_field_nearest_fraction (s, "framerate", 1000, 1);
+    if (!gst_structure_get_int (s, "width", &mode.width) ||
+        !gst_structure_get_int (s, "height", &mode.height))
+      continue;
+    if (gst_structure_get_fraction (s, "framerate", &num, &den) && den)
+      mode.fps = (double)num / den;
+    add_mode (modes, &mode);
+  }
+  return modes;
+}

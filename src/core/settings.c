@@ -249,3 +249,17 @@ spt_settings_describe (SptSettings *self)
   }
   return g_string_free (text, FALSE);
 }
+
+/* (transfer full): keys whose values differ; both know the same options */
+char **
+spt_settings_compare (SptSettings *self, SptSettings *other)
+{
+  g_autoptr (GStrvBuilder) keys = g_strv_builder_new ();
+  for (guint i = 0; i < self->order->len; i++) {
+    const SptOption *option = g_ptr_array_index (self->order, i);
+    if (!g_strv_equal (
+            spt_settings_strings (self, option->key), spt_settings_strings (other, option->key)))
+      g_strv_builder_add (keys, option->key);
+  }
+  return g_strv_builder_end (keys);
+}

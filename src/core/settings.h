@@ -30,6 +30,7 @@ void spt_settings_declare (SptSettings *self, const SptOption *table, guint n);
 const SptOption *spt_settings_find (SptSettings *self, const char *key);
 gboolean spt_settings_is_section (SptSettings *self, const char *key);
 char *spt_settings_describe (SptSettings *self);
+char **spt_settings_compare (SptSettings *self, SptSettings *other);
 
 gboolean spt_settings_set (
     SptSettings *self, const char *key, const char *const *values, GError **error);

@@ -2,7 +2,6 @@
 #include <gst/gst.h>
 #include <string.h>
 
-#include "devices.h"
 #include "error.h"
 #include "plan.h"
 
@@ -83,46 +82,6 @@ test_what_cannot_run_is_not_planned (void)
   g_assert_null (plan_text ("image/jpeg", "video/x-h264", nothing, NULL));
 }
 
-static const struct {
-  const char *format;
-  int width, height, num;
-  const char *chosen;
-} modes[] = {
-    {"mjpeg", 1280, 720, 30, "image/jpeg, width=1280, height=720, framerate=30/1"},
-    {"mjpeg", 1920, 1080, 30, "image/jpeg, width=1920, height=1080, framerate=30/1"},
-    {"yuyv422", 1280, 720, 30, "video/x-raw, format=YUY2, width=1280, height=720, framerate=10/1"},
-    {NULL, 1280, 720, 30, "image/jpeg, width=1280, height=720, framerate=30/1"},
-    {NULL, 0, 0, 0, "image/jpeg, width=1280, height=720, framerate=30/1"},
-    {"mjpeg", 1300, 700, 25, "image/jpeg, width=1280, height=720, framerate=30/1"},
-    {"h264", 640, 480, 30, "video/x-raw, format=YUY2, width=640, height=480, framerate=30/1"},
-};
-
-static void
-test_nearest_camera_mode (void)
-{
-  g_autoptr (GstCaps) offered =
-      gst_caps_from_string ("video/x-raw, format=YUY2, width=640, height=480, framerate=30/1;"
-                            "video/x-raw, format=YUY2, width=1280, height=720, framerate=10/1;"
-                            "image/jpeg, width=1280, height=720, framerate=30/1;"
-                            "image/jpeg, width=1920, height=1080, framerate=30/1");
-  for (guint i = 0; i < G_N_ELEMENTS (modes); i++) {
-    g_autoptr (GstCaps) mode = spt_devices_choose_mode (
-        offered, modes[i].format, modes[i].width, modes[i].height, modes[i].num, 1);
-    g_autoptr (GstCaps) chosen = gst_caps_from_string (modes[i].chosen);
-    g_assert_true (gst_caps_is_equal (mode, chosen));
-  }
-  g_autoptr (GstCaps) none = gst_caps_new_empty ();
-  g_assert_null (spt_devices_choose_mode (none, NULL, 0, 0, 0, 1));
-}
-
-static void
-test_missing_camera_says_what_there_is (void)
-{
-  g_autoptr (GError) error = NULL;
-  g_assert_null (spt_devices_resolve ("63", &error));
-  g_assert_true (g_str_has_prefix (error->message, "camera 63 does not exist; this machine has: "));
-}
-
 int
 main (int argc, char **argv)
 {
@@ -131,8 +90,5 @@ main (int argc, char **argv)
   g_test_add_func ("/plan/table", test_table);
   g_test_add_func ("/plan/error-names-both-sides", test_error_names_both_sides);
   g_test_add_func ("/plan/what-cannot-run-is-not-planned", test_what_cannot_run_is_not_planned);
-  g_test_add_func ("/devices/nearest-camera-mode", test_nearest_camera_mode);
-  g_test_add_func (
-      "/devices/missing-camera-says-what-there-is", test_missing_camera_says_what_there_is);
   return g_test_run ();
 }

@@ -191,7 +191,7 @@ test('removing a stream ends its viewers; equal sources restart nothing', async 
 });
 
 test('the answers are what openapi.yaml says, and it knows every path', async t => {
-  const server = await startSpotter(t, {streams: {ball: 'test:ball'}});
+  const server = await startSpotter(t, {config: 'streams: {ball: "test:ball"}'});
   const text = await (await server.get('/openapi.yaml')).text();
   assert.equal(text, readFileSync(resolve('data/openapi.yaml'), 'utf8'));
   const paths = [...text.matchAll(/^ {2}(\/\S+):/gm)].map(match => match[1]);

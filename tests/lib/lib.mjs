@@ -2,7 +2,7 @@
 // What end-to-end tests share: a server, cameras and clients of their own, each in private directories.
 
 import {execFile, spawn} from 'node:child_process';
-import {mkdtempSync, readFileSync, readdirSync, rmSync} from 'node:fs';
+import {mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
 import {request} from 'node:http';
 import {connect} from 'node:net';
 import {tmpdir} from 'node:os';
@@ -86,14 +86,18 @@ export function run(command, args, options = {}) {
   });
 }
 
-/** A server on a free port. `streams` and `options` become -c arguments; `launch` is a pipeline's words. */
-export async function startSpotter(t, {streams = {}, options = {}, directory, launch} = {}) {
+/** A server on a free port. `streams` and `options` become -c arguments, `config` is the text of its file, or `configPath` one that is there; `launch` is a pipeline's words. */
+export async function startSpotter(t, {streams = {}, options = {}, directory, launch, config, configPath} = {}) {
   const home = directory ?? temporaryDirectory(t);
   const settings = {'api.listen': '127.0.0.1:0', 'rtsp.listen': '127.0.0.1:0', 'app.state': join(home, 'state', 'streams.yaml'), ...options};
   const configs = Object.entries(settings).flatMap(([key, value]) => ['-c', Array.isArray(value)
     ? key.split('.').reduceRight((inner, word) => `{${word}: ${inner}}`, JSON.stringify(value)) : `${key}=${value}`]);
   for (const [name, source] of Object.entries(streams))
     configs.push('-c', JSON.stringify({streams: {[name]: source}}));
+  if (config !== undefined)
+    writeFileSync(configPath ??= join(home, 'spotter.yaml'), config);
+  if (configPath)
+    configs.unshift('-c', configPath);
   const env = {...process.env, HOME: home, XDG_CONFIG_HOME: join(home, 'config'),
     XDG_STATE_HOME: join(home, 'state'), G_DEBUG: 'fatal-criticals'};
   const server = start(t, SPOTTER, launch ? ['launch', '-c', 'api.listen=127.0.0.1:0', '-c', 'rtsp.listen=127.0.0.1:0', ...launch] : configs,
@@ -110,7 +114,7 @@ export async function startSpotter(t, {streams = {}, options = {}, directory, la
       throw new Error(`the server ended with ${signalCode ?? exitCode}:\n${server.lines.slice(-60).join('\n')}`);
   });
   return {
-    ...server, base, home, port: Number(port), pid: server.child.pid,
+    ...server, base, home, configPath, port: Number(port), pid: server.child.pid,
     rtsp: `rtsp://${rtsp}`, rtspPort: Number(rtsp?.split(':').pop()),
     get: path => fetch(base + path),
     json: async path => (await fetch(base + path)).json(),
