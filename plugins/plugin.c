@@ -6,11 +6,12 @@
 #include <gst/gst.h>
 
 #include "gstclimbersrc.h"
+#include "gstposeoverlay.h"
 
 static gboolean
 plugin_init (GstPlugin *plugin)
 {
-  return GST_ELEMENT_REGISTER (climbersrc, plugin);
+  return GST_ELEMENT_REGISTER (climbersrc, plugin) && GST_ELEMENT_REGISTER (poseoverlay, plugin);
 }
 
 GST_PLUGIN_DEFINE (GST_VERSION_MAJOR, GST_VERSION_MINOR, spotter, "Elements of Spotter",

@@ -17,6 +17,7 @@
 #include "error.h"
 #include "packer.h"
 #include "pipeline.h"
+#include "plan.h"
 #include "track.h"
 #include "viewer.h"
 
@@ -56,6 +57,8 @@ static const SptContainer containers[] = {
         "audio/x-opus, channel-mapping-family=(int)0; audio/x-mulaw; audio/x-alaw",
         &spt_webrtc_packer, NULL},
     {"rtp-jpeg", "application/x-rtp", "image/jpeg", RTP_AUDIO, &spt_rtp_packer, NULL},
+    {"pose", "application/x-pose", "video/x-raw, " SPT_OVERLAY "=" SPT_OVERLAY_META, NULL,
+        &spt_pose_packer, NULL},
     {"mjpeg", "multipart/x-mixed-replace", "image/jpeg", NULL, &spt_multipart_packer, NULL},
     /* latency: how long a picture may wait for sound of its time */
     {"ts", "video/mpegts", BROWSER_H264 "; video/x-h265",
@@ -71,6 +74,7 @@ struct _SptBranch {
   const SptRecipe *recipe;       /* or */
   const SptContainer *container; /* … */
   const char *element;           /* the codec chosen */
+  gboolean newest;               /* one picture waits; an older one gives way to it */
   SptTrack *inputs[2];
   guint n;
   SptTrack *out;
@@ -231,7 +235,7 @@ take_appsrc (GstSample *unit, guint pad, gpointer user_data)
 {
   SptBranch *self = user_data;
   GstAppSrc *appsrc = GST_APP_SRC (self->appsrc[pad]);
-  guint most = self->n > 1 ? APPSRC_UNITS_OF_PAIR : APPSRC_UNITS;
+  guint most = self->n > 1 ? APPSRC_UNITS_OF_PAIR : self->newest ? 1 : APPSRC_UNITS;
   if (gst_app_src_get_current_level_buffers (appsrc) >= most)
     return FALSE;
   gst_app_src_push_sample (appsrc, unit);
@@ -280,7 +284,7 @@ force_keyframe (gpointer user_data)
 /* ---- construction ------------------------------------------------------------------------- */
 
 static SptBranch *
-branch_new (const char *name, SptTrack *const *inputs, guint n)
+branch_new (const char *name, gboolean newest, SptTrack *const *inputs, guint n)
 {
   SptBranch *self = g_object_new (SPT_TYPE_BRANCH, NULL);
   self->name = g_strdup (name);
@@ -293,6 +297,9 @@ branch_new (const char *name, SptTrack *const *inputs, guint n)
   /* Raw pictures are large and each stands alone: few. Encoded ones: enough for a hiccup. */
   SptViewerLimits limits = {
       SPT_DROP_TO_KEYFRAME, raw ? 64u << 20 : 16u << 20, raw ? 200 * GST_MSECOND : 3 * GST_SECOND};
+  if (newest)
+    limits = (SptViewerLimits){SPT_DROP_TO_NEWEST, 64u << 20, 1};
+  self->newest = newest;
   self->viewer = spt_viewer_new (&limits, pump, self);
   return self;
 }
@@ -363,7 +370,7 @@ spt_branch_new_recipe (const SptRecipe *recipe, SptTrack *input, GError **error)
 {
   const SptCandidate *candidate = spt_branch_usable (recipe);
   g_return_val_if_fail (candidate != NULL, NULL);
-  g_autoptr (SptBranch) self = branch_new (recipe->name, &input, 1);
+  g_autoptr (SptBranch) self = branch_new (recipe->name, recipe->newest, &input, 1);
   self->recipe = recipe;
   self->element = candidate->element;
   g_autofree char *launch = recipe_launch (candidate, input);
@@ -398,7 +405,7 @@ SptBranch *
 spt_branch_new_container (
     const SptContainer *container, SptTrack *const *inputs, guint n, GError **error)
 {
-  g_autoptr (SptBranch) self = branch_new (container->name, inputs, n);
+  g_autoptr (SptBranch) self = branch_new (container->name, FALSE, inputs, n);
   self->container = container;
   self->packer = container->packer;
   if (self->packer) {

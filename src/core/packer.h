@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Containers that we write ourselves: units in, units of a container out, on the thread that feeds
- * them. Three live here: fragmented MP4, multipart JPEG and RTP. */
+ * them: fragmented MP4, multipart JPEG, RTP, poses. */
 #pragma once
 
 #include "types.h"
@@ -21,6 +21,8 @@ void spt_fragments_rebase (guint8 *head, GstCaps *caps, gint64 *origin);
 extern const SptPacker spt_multipart_packer;
 extern const SptPacker spt_rtp_packer;
 extern const SptPacker spt_webrtc_packer; /* smaller packets */
+
+extern const SptPacker spt_pose_packer;
 
 /* The boundary of multipart JPEG; clients of go2rtc know it by this name. */
 #define SPT_MULTIPART_BOUNDARY "frame"

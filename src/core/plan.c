@@ -7,8 +7,8 @@
 
 #include "error.h"
 
-/* decode and encode */
-#define MAX_STEPS 2
+/* decode, find the pose, draw it, encode */
+#define MAX_STEPS 4
 
 #define I420 "videoconvert ! video/x-raw, format=I420 ! "
 #define H264_OUT                                                                                   \
@@ -74,6 +74,11 @@ static const SptCandidate opus_decoders[] = {{"opusdec", "opusdec"}, {NULL, NULL
 static const SptCandidate mulaw_decoders[] = {{"mulawdec", "mulawdec"}, {NULL, NULL}};
 static const SptCandidate alaw_decoders[] = {{"alawdec", "alawdec"}, {NULL, NULL}};
 
+static const SptCandidate pose_detectors[] = {{"posedetect", "posedetect"}, {NULL, NULL}};
+static const SptCandidate pose_overlays[] = {{"poseoverlay", "poseoverlay"}, {NULL, NULL}};
+static const SptCandidate skeletons[] = {
+    {"poseoverlay", "poseoverlay background=black"}, {NULL, NULL}};
+
 static const SptRecipe recipes[] = {
     {"decode", "video/x-h264", "video/x-raw", 10, h264_decoders},
     {"decode", "video/x-h265", "video/x-raw", 10, h265_decoders},
@@ -83,6 +88,12 @@ static const SptRecipe recipes[] = {
     {"decode", "image/jpeg", "video/x-raw", 10, jpeg_decoders},
     {"decode", "video/mpeg, mpegversion=(int){1, 2}", "video/x-raw", 10, mpeg_decoders},
     {"decode", "video/mpeg, mpegversion=4", "video/x-raw", 10, mpeg4_decoders},
+    {"pose", "video/x-raw, " SPT_OVERLAY "=" SPT_OVERLAY_NONE,
+        "video/x-raw, " SPT_OVERLAY "=" SPT_OVERLAY_META, 15, pose_detectors, TRUE},
+    {"overlay", "video/x-raw, " SPT_OVERLAY "=" SPT_OVERLAY_META,
+        "video/x-raw, " SPT_OVERLAY "=" SPT_OVERLAY_POSE, 5, pose_overlays},
+    {"skeleton", "video/x-raw, " SPT_OVERLAY "=" SPT_OVERLAY_META,
+        "video/x-raw, " SPT_OVERLAY "=" SPT_OVERLAY_SKELETON, 5, skeletons},
     {"h264", "video/x-raw", "video/x-h264, profile=high", 30, h264_encoders},
     {"vp8", "video/x-raw", "video/x-vp8", 40, vp8_encoders},
     {"jpeg", "video/x-raw", "image/jpeg", 20, jpeg_encoders},
@@ -102,6 +113,16 @@ typedef struct {
   guint best_length, best_cost;
 } Search;
 
+/* What is drawn stays drawn through a step that does not speak of it. */
+static void
+carry_overlay (GstCaps *have, GstCaps *to)
+{
+  const char *overlay =
+      gst_structure_get_string (gst_caps_get_structure (have, 0), SPT_OVERLAY);
+  if (overlay && !gst_structure_has_field (gst_caps_get_structure (to, 0), SPT_OVERLAY))
+    gst_caps_set_simple (to, SPT_OVERLAY, G_TYPE_STRING, overlay, NULL);
+}
+
 static void
 search (Search *s, GstCaps *have, guint depth, guint cost)
 {
@@ -118,6 +139,7 @@ search (Search *s, GstCaps *have, guint depth, guint cost)
     if (!gst_caps_can_intersect (have, from) || !s->usable (&recipes[i]))
       continue;
     g_autoptr (GstCaps) to = gst_caps_from_string (recipes[i].to);
+    carry_overlay (have, to);
     s->path[depth] = &recipes[i];
     search (s, to, depth + 1, cost + recipes[i].cost);
   }

@@ -132,7 +132,8 @@ walk (SptChain *chain, GPtrArray *holds, GstCaps *accept, SptNode **node, SptTra
   if (lane_has_failed (holds, error))
     return LANE_FAILED;
   g_autoptr (GstCaps) have = gst_caps_make_writable (spt_track_get_caps (*track));
-  gst_caps_set_simple (have, SPT_REORDERS, G_TYPE_BOOLEAN, spt_track_reorders (*track), NULL);
+  gst_caps_set_simple (have, SPT_REORDERS, G_TYPE_BOOLEAN, spt_track_reorders (*track),
+      SPT_OVERLAY, G_TYPE_STRING, SPT_OVERLAY_NONE, NULL);
   g_autoptr (GPtrArray) steps = spt_plan (have, accept, spt_branch_usable, error);
   if (!steps)
     return LANE_FAILED;
@@ -161,7 +162,7 @@ settle (SptRequest *self, SptNode *node, SptTrack *track)
 
 /* (nullable): the container takes nothing of what is wanted */
 static GstCaps *
-accept_video (SptRequest *self, const SptContainer *container)
+accept_codec (SptRequest *self, const SptContainer *container)
 {
   g_autoptr (GstCaps) takes = container ? spt_container_accept_video (container) : NULL;
   if (!takes)
@@ -175,6 +176,18 @@ accept_video (SptRequest *self, const SptContainer *container)
   self->error =
       g_error_new (SPT_ERROR, SPT_ERROR_UNSUPPORTED, "%s cannot carry %s", self->container, wanted);
   return NULL;
+}
+
+/* (nullable) */
+static GstCaps *
+accept_video (SptRequest *self, const SptContainer *container)
+{
+  GstCaps *accept = accept_codec (self, container);
+  if (!accept || !self->want.overlay)
+    return accept;
+  accept = gst_caps_make_writable (accept);
+  gst_caps_set_simple (accept, SPT_OVERLAY, G_TYPE_STRING, self->want.overlay, NULL);
+  return accept;
 }
 
 /* (nullable): the container takes no sound */

@@ -12,6 +12,7 @@ typedef struct {
   GstCaps *video;        /* (nullable): narrows what the container takes; needed without one */
   GstCaps *audio;        /* (nullable): narrows what the container takes */
   gboolean no_video, no_audio;
+  const char *overlay; /* (nullable): SPT_OVERLAY_… (plan.h); static */
 } SptWant;
 
 /* Who a lease is for; what /api/streams shows as a consumer. */

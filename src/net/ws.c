@@ -59,10 +59,14 @@ struct _SptWsSocket {
   guint asked;   /* messages in this second */
 
   const SptWsMedia *media; /* what is asked for or plays; NULL: nothing */
+  gpointer media_data;
+  GDestroyNotify media_free;
   SptAsk *ask;
   SptLease *lease;
   SptViewer *viewer;
 
+  SptWsText text; /* (nullable): reads the messages; else they go by their type */
+  gpointer text_data;
   GData *data; /* of doors */
 };
 
@@ -195,6 +199,8 @@ typedef struct {
   const SptWsMedia *media;
   GstCaps *caps;
   gint64 state;
+  gpointer data;
+  GDestroyNotify free;
 } Flow;
 
 static void
@@ -202,6 +208,8 @@ flow_free (gpointer data)
 {
   Flow *flow = data;
   gst_clear_caps (&flow->caps);
+  if (flow->free)
+    flow->free (flow->data);
   g_free (flow);
 }
 
@@ -218,11 +226,11 @@ frame_unit (GstBuffer *unit, GstCaps *caps, SptViewer *viewer, gpointer data)
     if (fresh && flow->media->start)
       flow->media->start (caps, front);
   }
-  g_autoptr (GstBuffer) message = flow->media->message (unit, caps, &flow->state);
+  g_autoptr (GstBuffer) message = flow->media->message (unit, caps, &flow->state, flow->data);
   if (!message)
     return NULL;
   g_byte_array_append (
-      front, header, (guint)put_header (header, OP_BINARY, gst_buffer_get_size (message)));
+      front, header, (guint)put_header (header, flow->media->text ? OP_TEXT : OP_BINARY, gst_buffer_get_size (message)));
   gsize size = front->len;
   GstBuffer *framed =
       gst_buffer_new_wrapped (g_byte_array_free (g_steal_pointer (&front), FALSE), size);
@@ -240,6 +248,9 @@ stop_playing (SptWsSocket *self)
   }
   g_clear_pointer (&self->lease, spt_lease_free);
   self->media = NULL;
+  if (self->media_free)
+    self->media_free (g_steal_pointer (&self->media_data));
+  self->media_free = NULL;
 }
 
 static void
@@ -268,7 +279,11 @@ on_lease (SptLease *lease, const GError *error, gpointer data)
     return;
   }
   Flow *flow = g_new0 (Flow, 1);
-  *flow = (Flow){.media = self->media, .state = -1};
+  *flow = (Flow){.media = self->media,
+      .state = -1,
+      .data = g_steal_pointer (&self->media_data),
+      .free = self->media_free};
+  self->media_free = NULL;
   self->lease = lease;
   self->viewer = spt_viewer_new (self->media->newest ? &newest : &queued, NULL, NULL);
   g_object_set_data_full (G_OBJECT (self->viewer), "spt-flow", flow, flow_free);
@@ -283,17 +298,24 @@ on_lease (SptLease *lease, const GError *error, gpointer data)
  * spt_ws_play:
  * @want: copied
  * @media: static
+ * @data: for its message function; freed with @free (nullable) when it ends
  *
  * Sends the units of the stream's track from now on, instead of what played before; or says why
  * not.
  */
 void
-spt_ws_play (SptWsSocket *self, const SptWant *want, const SptWsMedia *media)
+spt_ws_play (SptWsSocket *self, const SptWant *want, const SptWsMedia *media, gpointer data,
+    GDestroyNotify free)
 {
-  if (!self->door || self->finishing)
+  if (!self->door || self->finishing) {
+    if (free)
+      free (data);
     return;
+  }
   stop_playing (self);
   self->media = media;
+  self->media_data = data;
+  self->media_free = free;
   SptConsumer consumer = spt_ws_get_consumer (self, media->format);
   self->ask = spt_ask (self->stream, want, &consumer, on_lease, self);
 }
@@ -301,6 +323,20 @@ spt_ws_play (SptWsSocket *self, const SptWant *want, const SptWsMedia *media)
 /* ---- messages ----------------------------------------------------------------------------- */
 
 /* Types that nobody knows are ignored; so is what is no message. */
+static void
+dispatch (SptWsSocket *self, const guint8 *data, gsize size)
+{
+  g_autoptr (GBytes) bytes = g_bytes_new (data, size);
+  g_autoptr (JsonNode) node = spt_json_parse (bytes, NULL);
+  JsonObject *object = node && JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+  JsonNode *type = object ? json_object_get_member (object, "type") : NULL;
+  if (!type || json_node_get_value_type (type) != G_TYPE_STRING)
+    return;
+  Handler *handler = g_hash_table_lookup (self->door->handlers, json_node_get_string (type));
+  if (handler)
+    handler->handler (self, json_object_get_member (object, "value"), handler->data);
+}
+
 static void
 on_text (SptWsSocket *self, const guint8 *data, gsize size)
 {
@@ -313,15 +349,10 @@ on_text (SptWsSocket *self, const guint8 *data, gsize size)
     finish (self, CLOSE_POLICY);
     return;
   }
-  g_autoptr (GBytes) bytes = g_bytes_new (data, size);
-  g_autoptr (JsonNode) node = spt_json_parse (bytes, NULL);
-  JsonObject *object = node && JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
-  JsonNode *type = object ? json_object_get_member (object, "type") : NULL;
-  if (!type || json_node_get_value_type (type) != G_TYPE_STRING)
-    return;
-  Handler *handler = g_hash_table_lookup (self->door->handlers, json_node_get_string (type));
-  if (handler)
-    handler->handler (self, json_object_get_member (object, "value"), handler->data);
+  if (self->text)
+    self->text (self, (const char *)data, size, self->text_data);
+  else
+    dispatch (self, data, size);
 }
 
 static void
@@ -461,8 +492,18 @@ accept_key (const char *key)
   return g_base64_encode (digest, size);
 }
 
-static void
-socket_open (SptWs *door, SptHttpRequest *request, SptStream *stream)
+/**
+ * spt_ws_open:
+ * @request: that spt_ws_may_open() has let pass
+ * @stream: that the socket is about
+ * @text: (nullable): gets its messages, with @data; else they go by their type
+ *
+ * Returns: (transfer none) (nullable): lives until it closes, which frees what doors have set
+ *   (spt_ws_set_data()); NULL when the client has left
+ */
+SptWsSocket *
+spt_ws_open (
+    SptWs *door, SptHttpRequest *request, SptStream *stream, SptWsText text, gpointer data)
 {
   g_autofree char *accept = accept_key (spt_http_request_header (request, "Sec-WebSocket-Key"));
   g_autofree char *head = g_strdup_printf ("HTTP/1.1 101 Switching Protocols\r\n"
@@ -472,6 +513,8 @@ socket_open (SptWs *door, SptHttpRequest *request, SptStream *stream)
   SptWsSocket *self = g_new0 (SptWsSocket, 1);
   self->door = door;
   self->stream = g_object_ref (stream);
+  self->text = text;
+  self->text_data = data;
   self->remote = g_strdup (spt_http_request_remote (request));
   self->user_agent = g_strdup (spt_http_request_header (request, "User-Agent"));
   self->input = g_byte_array_new ();
@@ -481,7 +524,7 @@ socket_open (SptWs *door, SptHttpRequest *request, SptStream *stream)
   GIOStream *io = spt_http_take_over (request, "", &socket, &unused);
   if (!io) {
     socket_free (self);
-    return;
+    return NULL;
   }
   g_autoptr (GBytes) bytes = g_bytes_new (head, strlen (head));
   self->socket = g_object_ref (socket);
@@ -496,6 +539,7 @@ socket_open (SptWs *door, SptHttpRequest *request, SptStream *stream)
   self->source = g_socket_create_source (self->socket, G_IO_IN, NULL);
   g_source_set_callback (self->source, G_SOURCE_FUNC (on_readable), self, NULL);
   g_source_attach (self->source, NULL);
+  return self;
 }
 
 static gboolean
@@ -508,16 +552,14 @@ is_upgrade (SptHttpRequest *request)
          g_strcmp0 (version, "13") == 0;
 }
 
-static void
-on_request (SptHttpRequest *request, gpointer data)
+/* FALSE when the request has been answered: it is no WebSocket's, or a stranger's page asks. */
+gboolean
+spt_ws_may_open (SptHttpRequest *request)
 {
-  SptWs *self = data;
-  const char *src = spt_http_request_param (request, "src");
   g_autoptr (GError) error = NULL;
-  SptStream *stream = NULL;
   if (g_str_equal (spt_http_request_method (request), "HEAD")) {
     spt_http_reply_head (request, "application/json");
-    return;
+    return FALSE;
   }
   if (!spt_http_request_is_trusted (request))
     error = g_error_new (SPT_ERROR, SPT_ERROR_FORBIDDEN,
@@ -525,12 +567,41 @@ on_request (SptHttpRequest *request, gpointer data)
   else if (!is_upgrade (request))
     error =
         g_error_new (SPT_ERROR, SPT_ERROR_INVALID, "this address speaks WebSocket (version 13)");
-  else
-    stream = spt_streams_get (self->streams, src ? src : "", &error);
+  if (error)
+    spt_http_reply_error (request, error);
+  return !error;
+}
+
+static void
+on_request (SptHttpRequest *request, gpointer data)
+{
+  SptWs *self = data;
+  const char *src = spt_http_request_param (request, "src");
+  g_autoptr (GError) error = NULL;
+  if (!spt_ws_may_open (request))
+    return;
+  SptStream *stream = spt_streams_get (self->streams, src ? src : "", &error);
   if (stream)
-    socket_open (self, request, stream);
+    spt_ws_open (self, request, stream, NULL, NULL);
   else
     spt_http_reply_error (request, error);
+}
+
+/* (transfer full): one frame that may be sent to many. Any thread */
+GBytes *
+spt_ws_frame_text (const char *text, gsize size)
+{
+  GByteArray *frame = g_byte_array_new ();
+  put_frame (frame, OP_TEXT, text, size);
+  return g_byte_array_free_to_bytes (frame);
+}
+
+/* @frame: of spt_ws_frame_text() */
+void
+spt_ws_send (SptWsSocket *self, GBytes *frame)
+{
+  if (self->door && !self->finishing)
+    spt_sender_write (self->peer, frame);
 }
 
 /* `{"type":"stop"}`: no more media, while the socket stays. */

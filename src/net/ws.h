@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* `/api/ws?src=NAME`: one WebSocket, messages `{"type","value"}` to the doors that know them, and
- * media as binary messages. */
+/* WebSockets. `/api/ws?src=NAME`: messages `{"type","value"}` to the doors that know them, and media
+ * as binary messages. Doors may have addresses of their own, whose texts they read themselves. */
 #pragma once
 
 #include "http.h"
@@ -14,14 +14,18 @@ typedef struct _SptWsSocket SptWsSocket;
 /* @value: (nullable). Main context. */
 typedef void (*SptWsHandler) (SptWsSocket *socket, JsonNode *value, gpointer data);
 
+/* @text: one message, as it came; no longer than 64 KiB. Main context. */
+typedef void (*SptWsText) (SptWsSocket *socket, const char *text, gsize size, gpointer data);
+
 /* What a door makes of the units of a track for one socket. */
 typedef struct {
   const char *type;   /* of the messages: "mse" */
   const char *format; /* the consumer's format_name in the API */
   gboolean newest;    /* pictures stand alone: only the newest counts */
-  /* Returns (transfer full) (nullable): the binary message; NULL: none. @start is called with the
+  gboolean text;      /* the messages are text, not binary */
+  /* Returns (transfer full) (nullable): the message; NULL: none. @start is called with the
    * first unit's caps before that, and may put whole frames in front. Writer thread. */
-  GstBuffer *(*message) (GstBuffer *unit, GstCaps *caps, gint64 *state);
+  GstBuffer *(*message) (GstBuffer *unit, GstCaps *caps, gint64 *state, gpointer data);
   void (*start) (GstCaps *caps, GByteArray *frames); /* (nullable) */
 } SptWsMedia;
 
@@ -36,7 +40,14 @@ gpointer spt_ws_get_data (SptWsSocket *self, const char *key);
 void spt_ws_say (SptWsSocket *self, const char *type, const char *value);
 void spt_ws_say_json (SptWsSocket *self, const char *type, JsonNode *value);
 void spt_ws_fail (SptWsSocket *self, const char *type, const GError *error);
-void spt_ws_play (SptWsSocket *self, const SptWant *want, const SptWsMedia *media);
+void spt_ws_play (SptWsSocket *self, const SptWant *want, const SptWsMedia *media, gpointer data,
+    GDestroyNotify free);
+
+gboolean spt_ws_may_open (SptHttpRequest *request);
+SptWsSocket *spt_ws_open (
+    SptWs *self, SptHttpRequest *request, SptStream *stream, SptWsText text, gpointer data);
+GBytes *spt_ws_frame_text (const char *text, gsize size);
+void spt_ws_send (SptWsSocket *self, GBytes *frame);
 
 void spt_ws_put_text (GByteArray *frames, const char *type, const char *value);
 void spt_ws_put_binary (GByteArray *frames, GstBuffer *content);

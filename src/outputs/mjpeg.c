@@ -18,7 +18,7 @@ on_stream_mjpeg (SptHttpRequest *request, gpointer data)
 
 /* Writer thread: the picture as it is. */
 static GstBuffer *
-message (GstBuffer *unit, GstCaps *caps, gint64 *state)
+message (GstBuffer *unit, GstCaps *caps, gint64 *state, gpointer data)
 {
   return gst_buffer_ref (unit);
 }
@@ -32,7 +32,7 @@ on_ws (SptWsSocket *socket, JsonNode *value, gpointer data)
   g_autoptr (GstCaps) jpeg = gst_caps_new_empty_simple ("image/jpeg");
   SptWant want = {.video = jpeg, .no_audio = TRUE};
   spt_ws_say (socket, "mjpeg", NULL);
-  spt_ws_play (socket, &want, &media);
+  spt_ws_play (socket, &want, &media, NULL, NULL);
 }
 
 static gpointer

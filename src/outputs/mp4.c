@@ -35,7 +35,7 @@ on_stream_mp4 (SptHttpRequest *request, gpointer data)
 
 /* Writer thread: a film of one picture, complete in itself. */
 static GstBuffer *
-message (GstBuffer *unit, GstCaps *caps, gint64 *state)
+message (GstBuffer *unit, GstCaps *caps, gint64 *state, gpointer data)
 {
   GstBuffer *header = spt_fragments_header (caps);
   guint8 head[SPT_FMP4_HEAD_SIZE];
@@ -53,7 +53,7 @@ on_ws (SptWsSocket *socket, JsonNode *value, gpointer data)
   static const SptWsMedia media = {.type = "mp4", .format = "mp4", .message = message};
   static const SptWant want = {.container = "mp4", .no_audio = TRUE};
   spt_ws_say (socket, "mp4", "video/mp4");
-  spt_ws_play (socket, &want, &media);
+  spt_ws_play (socket, &want, &media, NULL, NULL);
 }
 
 static gpointer

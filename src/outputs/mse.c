@@ -30,7 +30,7 @@ static const struct {
 
 /* Writer thread: the fragment with the session's own decode time; its sample is shared. */
 static GstBuffer *
-message (GstBuffer *unit, GstCaps *caps, gint64 *origin)
+message (GstBuffer *unit, GstCaps *caps, gint64 *origin, gpointer data)
 {
   guint8 *head = g_malloc (SPT_FMP4_HEAD_SIZE);
   gst_buffer_extract (unit, 0, head, SPT_FMP4_HEAD_SIZE);
@@ -86,7 +86,7 @@ on_mse (SptWsSocket *socket, JsonNode *value, gpointer data)
         "none of the codecs that the browser plays can be sent: %.200s", list);
     spt_ws_fail (socket, "mse", error);
   } else {
-    spt_ws_play (socket, &want, &media);
+    spt_ws_play (socket, &want, &media, NULL, NULL);
   }
   gst_clear_caps (&want.video);
   gst_clear_caps (&want.audio);
