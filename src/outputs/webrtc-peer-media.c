@@ -5,6 +5,7 @@
 
 #include <gst/app/gstappsink.h>
 #include <gst/app/gstappsrc.h>
+#include <gst/rtp/rtp.h>
 #include <gst/video/video.h>
 
 #include "bytes.h"
@@ -13,6 +14,12 @@
 
 /* Packets inside an appsrc; what waits beyond that waits in the viewer, where the policy is. */
 #define APPSRC_PACKETS 300
+/* The cached group is seconds of the stream: all at once it would overflow the first queue on its
+ * way, by more than retransmission mends (webrtcbin keeps 500 packets for it). So many units go in
+ * so many milliseconds: as fast as spt_rtp_prime_now() says they are played, and faster than any
+ * camera, so that what is live is not held up. */
+#define PACE_UNITS 5
+#define PACE_MS 5
 #define RTP_HEADER 12
 
 /* ---- sending ------------------------------------------------------------------------------ */
@@ -52,6 +59,17 @@ is_wanted (SptWebrtcPeer *self, guint lane, GstBuffer *unit)
 }
 
 static gboolean
+may_go (SptWebrtcPeer *self)
+{
+  gint64 now = g_get_monotonic_time ();
+  if (now - self->step >= PACE_MS * 1000) {
+    self->step = now;
+    self->in_step = 0;
+  }
+  return self->in_step++ < PACE_UNITS;
+}
+
+static gboolean
 take (GstSample *sample, guint pad, gpointer data)
 {
   SptWebrtcPeer *self = data;
@@ -63,7 +81,8 @@ take (GstSample *sample, guint pad, gpointer data)
   gsize at = 0;
   if (!lane->appsrc || !is_wanted (self, index, unit))
     return TRUE;
-  if (gst_app_src_get_current_level_buffers (GST_APP_SRC (lane->appsrc)) >= APPSRC_PACKETS)
+  if (gst_app_src_get_current_level_buffers (GST_APP_SRC (lane->appsrc)) >= APPSRC_PACKETS ||
+      !may_go (self))
     return FALSE;
   GstBufferList *list = gst_buffer_list_new ();
   gst_buffer_map (unit, &map, GST_MAP_READ);
@@ -78,22 +97,45 @@ take (GstSample *sample, guint pad, gpointer data)
   return TRUE;
 }
 
-/* Feeding thread; also an appsrc's own, when it has run empty. */
+static gboolean on_step (gpointer data);
+
+/* Feeding thread; also an appsrc's own, when it has run empty, and the main context. */
 static void
 pump (SptViewer *viewer, gpointer data)
 {
-  spt_viewer_drain (viewer, take, data);
+  SptWebrtcPeer *self = data;
+  spt_viewer_drain (viewer, take, self);
+  if (!spt_viewer_has_data (viewer) ||
+      !g_atomic_int_compare_and_exchange (&self->paced, FALSE, TRUE))
+    return;
+  g_autoptr (GSource) source = g_timeout_source_new (PACE_MS);
+  g_source_set_callback (source, on_step, spt_webrtc_peer_ref (self), spt_webrtc_peer_unref);
+  g_source_attach (source, self->context);
 }
 
 static void
-on_need_data (GstAppSrc *appsrc, guint length, gpointer data)
+pump_current (SptWebrtcPeer *self)
 {
-  SptWebrtcPeer *self = data;
   g_mutex_lock (&self->lock);
   g_autoptr (SptViewer) viewer = self->viewer ? g_object_ref (self->viewer) : NULL;
   g_mutex_unlock (&self->lock);
   if (viewer)
     pump (viewer, self);
+}
+
+static gboolean
+on_step (gpointer data)
+{
+  SptWebrtcPeer *self = data;
+  g_atomic_int_set (&self->paced, FALSE);
+  pump_current (self);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+on_need_data (GstAppSrc *appsrc, guint length, gpointer data)
+{
+  pump_current (data);
 }
 
 static GstPadProbeReturn
@@ -244,19 +286,32 @@ add_source_stats (
 {
   gboolean internal = FALSE, have = FALSE;
   guint64 value = 0;
-  guint loss = 0, rtt = 0, ssrc = 0;
+  guint rtt = 0;
   gst_structure_get_boolean (s, "internal", &internal);
   if (internal == self->sends &&
       gst_structure_get_uint64 (s, internal ? "octets-sent" : "octets-received", &value))
     *octets += value;
   if (internal || !gst_structure_get_boolean (s, "have-rb", &have) || !have)
     return;
-  gst_structure_get_uint (s, "rb-ssrc", &ssrc);
-  gst_structure_get_uint (s, "rb-fractionlost", &loss);
   gst_structure_get_uint (s, "rb-round-trip", &rtt);
   stats->rtt_ms = MAX (stats->rtt_ms, rtt * 1000.0 / 65536);
-  if (ssrc == self->lanes[0].ssrc || !self->lanes[0].ssrc)
-    stats->loss = loss / 256.0;
+}
+
+/* Not by the fraction that reports have, too: a browser sends one with each request for packets, so
+ * that it may tell of two or three. */
+static void
+add_loss (SptWebrtcPeer *self, SptWebrtcStats *stats)
+{
+  g_mutex_lock (&self->lock);
+  SptWebrtcReport report = self->report;
+  g_mutex_unlock (&self->lock);
+  guint32 expected = report.highest - self->last_report.highest;
+  if (expected && self->last_report.highest) {
+    self->loss = CLAMP ((report.lost - self->last_report.lost) / (double)expected, 0, 1);
+    stats->measured = TRUE;
+  }
+  self->last_report = report;
+  stats->loss = self->loss;
 }
 
 /* Since the last call. */
@@ -286,6 +341,7 @@ spt_webrtc_peer_get_stats (SptWebrtcPeer *self, SptWebrtcStats *stats)
   if (octets >= self->last_octets && now > self->last_look)
     stats->bitrate = (double)(octets - self->last_octets) * 8e6 / (double)(now - self->last_look);
   stats->nacks = nacks;
+  add_loss (self, stats);
   int heard = g_atomic_int_get (&self->heard);
   stats->reported = heard != self->last_heard;
   self->last_heard = heard;
@@ -293,11 +349,40 @@ spt_webrtc_peer_get_stats (SptWebrtcPeer *self, SptWebrtcStats *stats)
   self->last_look = now;
 }
 
+static void
+read_blocks (SptWebrtcPeer *self, GstRTCPPacket *packet)
+{
+  guint32 picture = self->lanes[SPT_RTC_VIDEO].ssrc;
+  guint32 watched = picture ? picture : self->lanes[SPT_RTC_AUDIO].ssrc;
+  for (guint i = 0; i < gst_rtcp_packet_get_rb_count (packet); i++) {
+    guint32 ssrc, highest, jitter, lsr, dlsr;
+    guint8 fraction;
+    gint32 lost;
+    gst_rtcp_packet_get_rb (packet, i, &ssrc, &fraction, &lost, &highest, &jitter, &lsr, &dlsr);
+    if (ssrc != watched)
+      continue;
+    g_mutex_lock (&self->lock);
+    self->report = (SptWebrtcReport){lost, highest};
+    g_mutex_unlock (&self->lock);
+  }
+}
+
 static GstPadProbeReturn
 on_rtcp (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 {
   SptWebrtcPeer *self = data;
+  GstRTCPBuffer rtcp = GST_RTCP_BUFFER_INIT;
+  GstRTCPPacket packet;
   g_atomic_int_inc (&self->heard);
+  if (!gst_rtcp_buffer_map (GST_PAD_PROBE_INFO_BUFFER (info), GST_MAP_READ, &rtcp))
+    return GST_PAD_PROBE_OK;
+  for (gboolean more = gst_rtcp_buffer_get_first_packet (&rtcp, &packet); more;
+       more = gst_rtcp_packet_move_to_next (&packet)) {
+    GstRTCPType type = gst_rtcp_packet_get_type (&packet);
+    if (type == GST_RTCP_TYPE_RR || type == GST_RTCP_TYPE_SR)
+      read_blocks (self, &packet);
+  }
+  gst_rtcp_buffer_unmap (&rtcp);
   return GST_PAD_PROBE_OK;
 }
 

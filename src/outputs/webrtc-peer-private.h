@@ -16,6 +16,12 @@ typedef struct {
   guint16 sequence; /* feeding thread */
 } SptWebrtcLane;
 
+/* What a report says of a lane since its beginning (RFC 3550, 6.4.1). */
+typedef struct {
+  gint32 lost;
+  guint32 highest; /* sequence number, extended; 0: there was no report */
+} SptWebrtcReport;
+
 struct _SptWebrtcPeer {
   gatomicrefcount refs; /* the owner's, and one of each of webrtcbin's handlers and promises */
 
@@ -31,12 +37,19 @@ struct _SptWebrtcPeer {
   guint64 last_octets;
   gint64 last_look; /* monotonic µs */
   int last_heard;
+  SptWebrtcReport last_report;
+  double loss;
 
   /* feeding thread */
   SptViewer *viewer;
   gboolean waits_for_keyframe;
 
+  /* under the viewer's lock */
+  gint64 step;   /* monotonic µs: when it began */
+  guint in_step; /* units that have gone in it */
+
   /* atomic */
+  int paced; /* a source waits for the next step */
   int keyframes_only;
   int heard; /* RTCP packets of the peer */
 
@@ -44,6 +57,7 @@ struct _SptWebrtcPeer {
   GMutex lock;
   SptPublisher *publisher;
   GstPad *picture; /* (nullable): what comes from the peer */
+  SptWebrtcReport report; /* the latest of our picture, or of our sound when that is all */
 };
 
 SptWebrtcPeer *spt_webrtc_peer_ref (SptWebrtcPeer *self);

@@ -17,7 +17,8 @@ typedef struct {
 
 typedef struct {
   double bitrate;    /* bits per second sent, or received */
-  double loss;       /* 0 … 1, as the peer last reported */
+  double loss;       /* 0 … 1, of what the peer has last reported of */
+  gboolean measured; /* it has, since the last time we looked */
   double rtt_ms;     /* round trip */
   guint64 nacks;     /* packets that were asked for again */
   gboolean reported; /* the peer has said something since the last time we looked */

@@ -351,10 +351,12 @@ on_gone (const char *why, gpointer data)
 
 /* ---- once a second ------------------------------------------------------------------------ */
 
+/* A second without packets is taken for one like the last with some: when only keyframes are sent,
+ * there are many. */
 static void
 judge_link (SptWebrtcSession *self, const SptWebrtcStats *stats)
 {
-  self->bad = stats->loss > LOSS_BAD ? self->bad + 1 : 0;
+  self->bad = stats->loss > LOSS_BAD ? self->bad + stats->measured : 0;
   self->good = stats->loss < LOSS_GOOD ? self->good + 1 : 0;
   gboolean thin = self->thin ? self->good < LOSS_S : self->bad >= LOSS_S;
   if (thin != self->thin) {
