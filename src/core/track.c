@@ -21,6 +21,9 @@
 
 /* A picture that is shown so much later than it is decoded waits for others; less is rounding. */
 #define REORDERED (5 * GST_MSECOND)
+/* How often time must go back. A receiver takes a camera's first picture for one that came without
+ * delay; when it did not, the next is put right, and that may be before it. */
+#define STEPS_BACK 2
 
 GST_DEBUG_CATEGORY_STATIC (spotter_track);
 #define GST_CAT_DEFAULT spotter_track
@@ -46,6 +49,7 @@ struct _SptTrack {
   gboolean active;
   gboolean ended;
   gboolean reorders;
+  guint steps_back;
   GstClockTime last_pts;
   gint64 last_keyframe_request; /* monotonic µs */
   SptTrackStats stats;
@@ -215,7 +219,8 @@ watch_order_locked (SptTrack *self, GstBuffer *unit)
   gboolean delta = GST_BUFFER_FLAG_IS_SET (unit, GST_BUFFER_FLAG_DELTA_UNIT);
   if (self->audio || !GST_CLOCK_TIME_IS_VALID (pts))
     return;
-  if ((delta && pts < self->last_pts) || (GST_CLOCK_TIME_IS_VALID (dts) && pts > dts + REORDERED))
+  self->steps_back += delta && pts < self->last_pts;
+  if (self->steps_back >= STEPS_BACK || (GST_CLOCK_TIME_IS_VALID (dts) && pts > dts + REORDERED))
     self->reorders = TRUE;
   self->last_pts = pts;
 }
@@ -273,6 +278,7 @@ spt_track_flush (SptTrack *self)
   gop_clear_locked (self);
   self->active = FALSE;
   self->reorders = FALSE;
+  self->steps_back = 0;
   for (guint i = 0; i < self->attachments->len; i++) {
     Attachment *a = &g_array_index (self->attachments, Attachment, i);
     if (a->pad == 0)

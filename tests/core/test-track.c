@@ -157,6 +157,23 @@ test_active_is_told_once_per_start (void)
   g_assert_cmpuint (active, ==, 2);
 }
 
+static void
+test_order_is_told_by_more_than_one_step_back (void)
+{
+  static const guint late_start[] = {40, 38, 71, 104, 138},
+                     reordered[] = {0, 100, 33, 66, 200, 133};
+  g_autoptr (SptTrack) one = make_track ("video/x-h264");
+  g_autoptr (SptTrack) other = make_track ("video/x-h264");
+  for (guint i = 0; i < G_N_ELEMENTS (late_start); i++)
+    spt_track_push (one, harness_unit (late_start[i], 10, i == 0));
+  for (guint i = 0; i < G_N_ELEMENTS (reordered); i++)
+    spt_track_push (other, harness_unit (reordered[i], 10, i == 0));
+  g_assert_false (spt_track_reorders (one));
+  g_assert_true (spt_track_reorders (other));
+  spt_track_flush (other);
+  g_assert_false (spt_track_reorders (other));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -171,6 +188,8 @@ main (int argc, char **argv)
   g_test_add_func ("/track/pair-is-primed-in-time-order-without-early-sound",
       test_pair_is_primed_in_time_order_without_early_sound);
   g_test_add_func ("/track/keyframe-requests-are-limited", test_keyframe_requests_are_limited);
+  g_test_add_func ("/track/order-is-told-by-more-than-one-step-back",
+      test_order_is_told_by_more_than_one_step_back);
   g_test_add_func ("/track/active-is-told-once-per-start", test_active_is_told_once_per_start);
   return g_test_run ();
 }
