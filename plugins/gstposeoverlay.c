@@ -47,8 +47,7 @@ struct _GstPoseOverlay {
   GstBuffer *small;
 };
 
-#define FORMATS                                                                                    \
-  "{ I420, YV12, NV12, NV21, BGRx, RGBx, xRGB, xBGR, RGB, BGR }"
+#define FORMATS "{ I420, YV12, NV12, NV21, BGRx, RGBx, xRGB, xBGR, RGB, BGR }"
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE (
     "sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_VIDEO_CAPS_MAKE (FORMATS)));
@@ -56,8 +55,7 @@ static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE (
     "src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_VIDEO_CAPS_MAKE (FORMATS)));
 
 G_DEFINE_FINAL_TYPE (GstPoseOverlay, gst_pose_overlay, GST_TYPE_VIDEO_FILTER)
-GST_ELEMENT_REGISTER_DEFINE (
-    poseoverlay, "poseoverlay", GST_RANK_NONE, GST_TYPE_POSE_OVERLAY)
+GST_ELEMENT_REGISTER_DEFINE (poseoverlay, "poseoverlay", GST_RANK_NONE, GST_TYPE_POSE_OVERLAY)
 
 static GType
 background_get_type (void)
@@ -110,11 +108,11 @@ fill_plane (GstVideoFrame *frame, guint plane, int value)
   const GstVideoFormatInfo *info = frame->info.finfo;
   int component[GST_VIDEO_MAX_COMPONENTS];
   gst_video_format_info_component (info, plane, component);
-  int rows = GST_VIDEO_FORMAT_INFO_SCALE_HEIGHT (
-      info, component[0], GST_VIDEO_FRAME_HEIGHT (frame));
-  int bytes = GST_VIDEO_FORMAT_INFO_SCALE_WIDTH (
-                  info, component[0], GST_VIDEO_FRAME_WIDTH (frame)) *
-              GST_VIDEO_FORMAT_INFO_PSTRIDE (info, component[0]);
+  int rows =
+      GST_VIDEO_FORMAT_INFO_SCALE_HEIGHT (info, component[0], GST_VIDEO_FRAME_HEIGHT (frame));
+  int bytes =
+      GST_VIDEO_FORMAT_INFO_SCALE_WIDTH (info, component[0], GST_VIDEO_FRAME_WIDTH (frame)) *
+      GST_VIDEO_FORMAT_INFO_PSTRIDE (info, component[0]);
   for (int y = 0; y < rows; y++)
     memset ((guint8 *)GST_VIDEO_FRAME_PLANE_DATA (frame, plane) +
                 (gssize)y * GST_VIDEO_FRAME_PLANE_STRIDE (frame, plane),
@@ -225,8 +223,8 @@ transform_frame_ip (GstVideoFilter *filter, GstVideoFrame *frame)
   GstClockTime now = GST_BUFFER_PTS (frame->buffer);
   GST_OBJECT_LOCK (self);
   Background background = self->background;
-  PoseStyle style = {GST_VIDEO_FRAME_WIDTH (frame), GST_VIDEO_FRAME_HEIGHT (frame), self->names,
-      self->trail, now};
+  PoseStyle style = {
+      GST_VIDEO_FRAME_WIDTH (frame), GST_VIDEO_FRAME_HEIGHT (frame), self->names, self->trail, now};
   GST_OBJECT_UNLOCK (self);
   if (background == BACKGROUND_BLACK || (background == BACKGROUND_BLUR && !blur (self, frame)))
     blacken (frame);
@@ -281,8 +279,7 @@ gst_pose_overlay_class_init (GstPoseOverlayClass *klass)
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
   GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
   GstBaseTransformClass *transform_class = GST_BASE_TRANSFORM_CLASS (klass);
-  const GParamFlags flags =
-      G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
+  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
   GST_DEBUG_CATEGORY_INIT (pose_overlay_debug, "poseoverlay", 0, "poseoverlay");
   gst_pose_meta_get_info ();
   object_class->set_property = set_property;

@@ -76,8 +76,8 @@ extend (Box *box, double x, double y)
  * Returns: FALSE when nothing of it lies in the frame
  */
 gboolean
-pose_draw_extents (const PoseStyle *style, const GstPosePerson *person, const PoseTrail *trail,
-    int rect[4])
+pose_draw_extents (
+    const PoseStyle *style, const GstPosePerson *person, const PoseTrail *trail, int rect[4])
 {
   Box box = {G_MAXDOUBLE, G_MAXDOUBLE, -G_MAXDOUBLE, -G_MAXDOUBLE};
   for (guint i = 0; i < POSE_LANDMARKS; i++)
@@ -107,8 +107,8 @@ draw_trail (cairo_t *cr, const PoseStyle *style, const PoseTrail *trail, const d
     GstClockTimeDiff age = GST_CLOCK_DIFF (trail->points[before].time, style->now);
     if (age < 0 || age > (GstClockTimeDiff)style->trail)
       continue;
-    cairo_set_source_rgba (cr, colour[0], colour[1], colour[2],
-        0.7 * (1 - (double)age / (double)style->trail));
+    cairo_set_source_rgba (
+        cr, colour[0], colour[1], colour[2], 0.7 * (1 - (double)age / (double)style->trail));
     for (guint k = 0; k < POSE_TRAIL_POINTS; k++) {
       if (!isfinite (trail->points[before].x[k]) || !isfinite (trail->points[at].x[k]))
         continue;
@@ -172,11 +172,11 @@ draw_name (cairo_t *cr, const PoseStyle *style, const GstPosePerson *person, dou
 
 /* @cr: in pixels of the frame. @trail: (nullable) */
 void
-pose_draw (cairo_t *cr, const PoseStyle *style, const GstPosePerson *person,
-    const PoseTrail *trail)
+pose_draw (cairo_t *cr, const PoseStyle *style, const GstPosePerson *person, const PoseTrail *trail)
 {
   static const double dark[3] = {0.05, 0.05, 0.05};
-  const double *colour = colours[(person->id + G_N_ELEMENTS (colours) - 1) % G_N_ELEMENTS (colours)];
+  const double *colour =
+      colours[(person->id + G_N_ELEMENTS (colours) - 1) % G_N_ELEMENTS (colours)];
   double side = MIN (style->width, style->height);
   cairo_set_line_cap (cr, CAIRO_LINE_CAP_ROUND);
   cairo_set_line_width (cr, MAX (side * LINE, 1));

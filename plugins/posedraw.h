@@ -27,7 +27,7 @@ typedef struct {
   GstClockTime trail, now; /* how far back it goes; 0: none */
 } PoseStyle;
 
-gboolean pose_draw_extents (const PoseStyle *style, const GstPosePerson *person,
-    const PoseTrail *trail, int rect[4]);
-void pose_draw (cairo_t *cr, const PoseStyle *style, const GstPosePerson *person,
-    const PoseTrail *trail);
+gboolean pose_draw_extents (
+    const PoseStyle *style, const GstPosePerson *person, const PoseTrail *trail, int rect[4]);
+void pose_draw (
+    cairo_t *cr, const PoseStyle *style, const GstPosePerson *person, const PoseTrail *trail);

@@ -10,8 +10,8 @@
 #define GST_POSE_META_NAME "GstPoseMeta"
 
 typedef struct {
-  guint id;    /* the same from frame to frame while the person is followed; from 1 */
-  float flag;  /* 0 … 1: that there is a person */
+  guint id;     /* the same from frame to frame while the person is followed; from 1 */
+  float flag;   /* 0 … 1: that there is a person */
   PoseRect roi; /* pixels: where the landmarks were looked for */
   /* x and y as parts of the frame's width and height, z of its width; may leave 0 … 1 */
   PoseLandmark image[POSE_LANDMARKS];

@@ -21,7 +21,7 @@
 
 /* Sections of go2rtc that mean nothing here. */
 static const char *const ignored[] = {"ffmpeg", "hls", "homekit", "ngrok", "srtp", "preload",
-    "publish", "app", "echo", "exec", "hass", "mp4", "wyze", "xiaomi", "pose", "record", NULL};
+    "publish", "app", "echo", "exec", "hass", "mp4", "wyze", "xiaomi", "record", NULL};
 
 typedef struct {
   SptConfig *config;

@@ -11,6 +11,7 @@ const SptOutput *const spt_outputs[] = {
     &spt_output_mjpeg,
     &spt_output_mp4,
     &spt_output_mse,
+    &spt_output_pose,
     &spt_output_rtsp,
     &spt_output_snapshot,
     &spt_output_ts,

@@ -117,8 +117,7 @@ typedef struct {
 static void
 carry_overlay (GstCaps *have, GstCaps *to)
 {
-  const char *overlay =
-      gst_structure_get_string (gst_caps_get_structure (have, 0), SPT_OVERLAY);
+  const char *overlay = gst_structure_get_string (gst_caps_get_structure (have, 0), SPT_OVERLAY);
   if (overlay && !gst_structure_has_field (gst_caps_get_structure (to, 0), SPT_OVERLAY))
     gst_caps_set_simple (to, SPT_OVERLAY, G_TYPE_STRING, overlay, NULL);
 }

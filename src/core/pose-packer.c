@@ -10,7 +10,8 @@
 #include "posemeta.h"
 #include "track.h"
 
-/* Decimals: of a part of the picture (a tenth of a pixel is 0.0001), of a metre, of a visibility. */
+/* Decimals: of a part of the picture (a tenth of a pixel is 0.0001), of a metre, of a visibility.
+ */
 #define PART 5
 #define METRE 4
 #define SHARE 3
@@ -36,7 +37,8 @@ append_number (GString *text, double value, guint decimals)
   static const double scales[] = {1, 10, 100, 1000, 1e4, 1e5, 1e6};
   char digits[24];
   guint n = 0;
-  gint64 whole = isfinite (value) ? (gint64)llround (CLAMP (value, -1e9, 1e10) * scales[decimals]) : 0;
+  gint64 whole =
+      isfinite (value) ? (gint64)llround (CLAMP (value, -1e9, 1e10) * scales[decimals]) : 0;
   guint64 rest = (guint64)ABS (whole);
   do {
     digits[n++] = (char)('0' + rest % 10);
@@ -86,8 +88,7 @@ append_pose (GString *text, const GstPoseMeta *meta)
     g_string_append (text, "\"landmarks\":[],\"world_landmarks\":[]");
   g_string_append_printf (text, ",\"people\":%u", meta->n_people);
   for (guint i = 0; meta->n_people > 1 && i < meta->n_people; i++) {
-    g_string_append_printf (
-        text, "%s{\"id\":%u,", i ? "," : ",\"persons\":[", meta->people[i].id);
+    g_string_append_printf (text, "%s{\"id\":%u,", i ? "," : ",\"persons\":[", meta->people[i].id);
     append_person (text, &meta->people[i]);
     g_string_append (text, i + 1 == meta->n_people ? "}]" : "}");
   }
@@ -109,8 +110,8 @@ packer_take (gpointer user_data, GstSample *sample, guint pad)
   GString *text = g_string_sized_new (6144);
   g_string_append (text, "\"timestamp\":");
   append_number (text, (double)spt_clock_wall (pts) / 1e9, 6);
-  g_string_append_printf (text, ",\"pts\":%" G_GUINT64_FORMAT ",\"width\":%d,\"height\":%d,", pts,
-      width, height);
+  g_string_append_printf (
+      text, ",\"pts\":%" G_GUINT64_FORMAT ",\"width\":%d,\"height\":%d,", pts, width, height);
   append_pose (text, meta);
   g_string_append (text, ",\"latency_ms\":");
   append_number (text, now > pts ? (double)(now - pts) / 1e6 : 0, 1);

@@ -132,8 +132,8 @@ walk (SptChain *chain, GPtrArray *holds, GstCaps *accept, SptNode **node, SptTra
   if (lane_has_failed (holds, error))
     return LANE_FAILED;
   g_autoptr (GstCaps) have = gst_caps_make_writable (spt_track_get_caps (*track));
-  gst_caps_set_simple (have, SPT_REORDERS, G_TYPE_BOOLEAN, spt_track_reorders (*track),
-      SPT_OVERLAY, G_TYPE_STRING, SPT_OVERLAY_NONE, NULL);
+  gst_caps_set_simple (have, SPT_REORDERS, G_TYPE_BOOLEAN, spt_track_reorders (*track), SPT_OVERLAY,
+      G_TYPE_STRING, SPT_OVERLAY_NONE, NULL);
   g_autoptr (GPtrArray) steps = spt_plan (have, accept, spt_branch_usable, error);
   if (!steps)
     return LANE_FAILED;

@@ -4,6 +4,7 @@
 #include "filters.h"
 
 #include "error.h"
+#include "plan.h"
 
 typedef struct {
   const char *name, *caps;
@@ -69,6 +70,26 @@ spt_filters_read (const char *video, const char *audio, SptWant *want, GError **
   want->no_audio = video && !audio;
   return read_one ("video", video, video_codecs, &want->video, error) &&
          read_one ("audio", audio, audio_codecs, &want->audio, error);
+}
+
+/**
+ * spt_filters_read_overlay:
+ * @overlay: (nullable): "pose": skeletons drawn into the picture; "skeleton": and nothing else
+ */
+gboolean
+spt_filters_read_overlay (const char *overlay, SptWant *want, GError **error)
+{
+  static const char *const known[] = {SPT_OVERLAY_POSE, SPT_OVERLAY_SKELETON};
+  if (!overlay || !*overlay)
+    return TRUE;
+  for (guint i = 0; i < G_N_ELEMENTS (known); i++)
+    if (g_str_equal (overlay, known[i])) {
+      want->overlay = known[i];
+      return TRUE;
+    }
+  g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID,
+      "overlay=%.64s: there is no such overlay; known are pose, skeleton", overlay);
+  return FALSE;
 }
 
 void

@@ -297,7 +297,8 @@ spt_live_serve (SptHost *host, SptHttpRequest *request, const SptLiveDoor *door)
     return;
   if (!spt_http_request_number (request, "duration", 0, 0, 1e6, &duration, &error) ||
       !spt_filters_read (spt_http_request_param (request, "video"),
-          spt_http_request_param (request, "audio"), &want, &error)) {
+          spt_http_request_param (request, "audio"), &want, &error) ||
+      !spt_filters_read_overlay (spt_http_request_param (request, "overlay"), &want, &error)) {
     spt_filters_clear (&want);
     spt_http_reply_error (request, error);
     return;

@@ -82,7 +82,9 @@ spt_rtsp_address_read_query (const char *query, SptWant *want, GError **error)
 {
   g_autofree char *video = query_value (query, "video");
   g_autofree char *audio = query_value (query, "audio");
-  if (!spt_filters_read (video, audio, want, error))
+  g_autofree char *overlay = query_value (query, "overlay");
+  if (!spt_filters_read (video, audio, want, error) ||
+      !spt_filters_read_overlay (overlay, want, error))
     return FALSE;
   g_autoptr (GstCaps) jpeg = gst_caps_new_empty_simple ("image/jpeg");
   want->container = want->video && gst_caps_is_subset (want->video, jpeg) ? "rtp-jpeg" : "rtp";

@@ -14,6 +14,7 @@
 
 #include "ask.h"
 #include "error.h"
+#include "filters.h"
 #include "json.h"
 #include "track.h"
 #include "viewer.h"
@@ -49,6 +50,7 @@ struct _SptWsSocket {
   SptWs *door; /* NULL when closed */
   SptStream *stream;
   char *remote, *user_agent;
+  char *overlay; /* (nullable): as asked for in the address */
   GSocket *socket;
   SptSenderPeer *peer;
   GSource *source;
@@ -224,13 +226,14 @@ frame_unit (GstBuffer *unit, GstCaps *caps, SptViewer *viewer, gpointer data)
     gboolean fresh = !flow->caps || !gst_caps_is_equal (flow->caps, caps);
     gst_caps_replace (&flow->caps, caps);
     if (fresh && flow->media->start)
-      flow->media->start (caps, front);
+      flow->media->start (caps, front, flow->data);
   }
   g_autoptr (GstBuffer) message = flow->media->message (unit, caps, &flow->state, flow->data);
   if (!message)
     return NULL;
-  g_byte_array_append (
-      front, header, (guint)put_header (header, flow->media->text ? OP_TEXT : OP_BINARY, gst_buffer_get_size (message)));
+  g_byte_array_append (front, header,
+      (guint)put_header (
+          header, flow->media->text ? OP_TEXT : OP_BINARY, gst_buffer_get_size (message)));
   gsize size = front->len;
   GstBuffer *framed =
       gst_buffer_new_wrapped (g_byte_array_free (g_steal_pointer (&front), FALSE), size);
@@ -262,6 +265,7 @@ socket_free (SptWsSocket *self)
   g_byte_array_unref (self->message);
   g_free (self->remote);
   g_free (self->user_agent);
+  g_free (self->overlay);
   g_free (self);
 }
 
@@ -273,9 +277,10 @@ on_lease (SptLease *lease, const GError *error, gpointer data)
   SptWsSocket *self = data;
   self->ask = NULL;
   if (!lease) {
-    const char *type = self->media->type;
+    const SptWsMedia *media = self->media;
     stop_playing (self);
-    spt_ws_fail (self, type, error);
+    if (!media->quiet)
+      spt_ws_fail (self, media->type, error);
     return;
   }
   Flow *flow = g_new0 (Flow, 1);
@@ -317,7 +322,14 @@ spt_ws_play (SptWsSocket *self, const SptWant *want, const SptWsMedia *media, gp
   self->media_data = data;
   self->media_free = free;
   SptConsumer consumer = spt_ws_get_consumer (self, media->format);
-  self->ask = spt_ask (self->stream, want, &consumer, on_lease, self);
+  SptWant all = *want;
+  g_autoptr (GError) error = NULL;
+  if (!want->overlay && !spt_filters_read_overlay (self->overlay, &all, &error)) {
+    stop_playing (self);
+    spt_ws_fail (self, media->type, error);
+    return;
+  }
+  self->ask = spt_ask (self->stream, &all, &consumer, on_lease, self);
 }
 
 /* ---- messages ----------------------------------------------------------------------------- */
@@ -495,15 +507,14 @@ accept_key (const char *key)
 /**
  * spt_ws_open:
  * @request: that spt_ws_may_open() has let pass
- * @stream: that the socket is about
+ * @stream: (nullable): that the socket is about; may be said later (spt_ws_set_stream())
  * @text: (nullable): gets its messages, with @data; else they go by their type
  *
  * Returns: (transfer none) (nullable): lives until it closes, which frees what doors have set
  *   (spt_ws_set_data()); NULL when the client has left
  */
 SptWsSocket *
-spt_ws_open (
-    SptWs *door, SptHttpRequest *request, SptStream *stream, SptWsText text, gpointer data)
+spt_ws_open (SptWs *door, SptHttpRequest *request, SptStream *stream, SptWsText text, gpointer data)
 {
   g_autofree char *accept = accept_key (spt_http_request_header (request, "Sec-WebSocket-Key"));
   g_autofree char *head = g_strdup_printf ("HTTP/1.1 101 Switching Protocols\r\n"
@@ -512,11 +523,12 @@ spt_ws_open (
       accept);
   SptWsSocket *self = g_new0 (SptWsSocket, 1);
   self->door = door;
-  self->stream = g_object_ref (stream);
+  g_set_object (&self->stream, stream);
   self->text = text;
   self->text_data = data;
   self->remote = g_strdup (spt_http_request_remote (request));
   self->user_agent = g_strdup (spt_http_request_header (request, "User-Agent"));
+  self->overlay = g_strdup (spt_http_request_param (request, "overlay"));
   self->input = g_byte_array_new ();
   self->message = g_byte_array_new ();
   g_autofree char *unused = NULL;
@@ -587,6 +599,27 @@ on_request (SptHttpRequest *request, gpointer data)
     spt_http_reply_error (request, error);
 }
 
+/* (nullable): as the address of the socket asks for it, not checked */
+const char *
+spt_ws_get_overlay (SptWsSocket *self)
+{
+  return self->overlay;
+}
+
+/* Of a socket that does not play. */
+void
+spt_ws_set_stream (SptWsSocket *self, SptStream *stream)
+{
+  g_set_object (&self->stream, stream);
+}
+
+/* Or has asked for something to play. */
+gboolean
+spt_ws_is_playing (SptWsSocket *self)
+{
+  return self->media != NULL;
+}
+
 /* (transfer full): one frame that may be sent to many. Any thread */
 GBytes *
 spt_ws_frame_text (const char *text, gsize size)
@@ -638,7 +671,7 @@ spt_ws_free (SptWs *self)
   g_free (self);
 }
 
-/* The stream that the address of the socket names. */
+/* The stream that the socket is about; (nullable) where its door has not said. */
 SptStream *
 spt_ws_get_stream (SptWsSocket *self)
 {

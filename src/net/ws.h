@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* WebSockets. `/api/ws?src=NAME`: messages `{"type","value"}` to the doors that know them, and media
- * as binary messages. Doors may have addresses of their own, whose texts they read themselves. */
+/* WebSockets. `/api/ws?src=NAME`: messages `{"type","value"}` to the doors that know them, and
+ * media as binary messages. Doors may have addresses of their own, whose texts they read
+ * themselves. */
 #pragma once
 
 #include "http.h"
@@ -23,10 +24,11 @@ typedef struct {
   const char *format; /* the consumer's format_name in the API */
   gboolean newest;    /* pictures stand alone: only the newest counts */
   gboolean text;      /* the messages are text, not binary */
+  gboolean quiet;     /* that the stream gives nothing is not told: the door asks again */
   /* Returns (transfer full) (nullable): the message; NULL: none. @start is called with the
    * first unit's caps before that, and may put whole frames in front. Writer thread. */
   GstBuffer *(*message) (GstBuffer *unit, GstCaps *caps, gint64 *state, gpointer data);
-  void (*start) (GstCaps *caps, GByteArray *frames); /* (nullable) */
+  void (*start) (GstCaps *caps, GByteArray *frames, gpointer data); /* (nullable) */
 } SptWsMedia;
 
 SptWs *spt_ws_new (SptHttp *http, SptSender *sender, SptStreams *streams);
@@ -46,6 +48,9 @@ void spt_ws_play (SptWsSocket *self, const SptWant *want, const SptWsMedia *medi
 gboolean spt_ws_may_open (SptHttpRequest *request);
 SptWsSocket *spt_ws_open (
     SptWs *self, SptHttpRequest *request, SptStream *stream, SptWsText text, gpointer data);
+const char *spt_ws_get_overlay (SptWsSocket *self);
+void spt_ws_set_stream (SptWsSocket *self, SptStream *stream);
+gboolean spt_ws_is_playing (SptWsSocket *self);
 GBytes *spt_ws_frame_text (const char *text, gsize size);
 void spt_ws_send (SptWsSocket *self, GBytes *frame);
 

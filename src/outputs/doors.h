@@ -8,6 +8,7 @@ extern const SptOutput spt_output_hls;
 extern const SptOutput spt_output_mjpeg;
 extern const SptOutput spt_output_mp4;
 extern const SptOutput spt_output_mse;
+extern const SptOutput spt_output_pose;
 extern const SptOutput spt_output_rtsp;
 extern const SptOutput spt_output_snapshot;
 extern const SptOutput spt_output_ts;

@@ -4,6 +4,7 @@
  *   → {"type":"mse","value":"avc1.640029,…,mp4a.40.2,opus"}       what the browser can play
  *   ← {"type":"mse","value":"video/mp4; codecs=\"…\""}, the init segment, fragments, one message
  * each
+ *   ← {"type":"mse/session","value":"…"}                          the name of its clock (/ws/pose/)
  *
  * It is the track of the MP4 door: one more viewer costs a few bytes of framing. */
 #include "config.h"
@@ -13,7 +14,9 @@
 #include "doors.h"
 #include "error.h"
 #include "fmp4.h"
+#include "media-clock.h"
 #include "packer.h"
+#include "random.h"
 #include "ws.h"
 
 /* Codec strings (RFC 6381) begin like this. */
@@ -28,13 +31,42 @@ static const struct {
     {"opus", "audio/x-opus", TRUE},
 };
 
+/* What a player's pictures are paired with by those who know the name. */
+typedef struct {
+  SptMediaClock *clock;
+  char *session;
+} Flow;
+
+static void
+flow_free (gpointer data)
+{
+  Flow *self = data;
+  spt_media_clock_unref (self->clock);
+  g_free (self->session);
+  g_free (self);
+}
+
+/* Writer thread: at what PTS the player's time is 0. */
+static void
+tell_clock (SptMediaClock *clock, const guint8 *head, GstCaps *caps, GstClockTime pts)
+{
+  int timescale = 0;
+  gst_structure_get_int (gst_caps_get_structure (caps, 0), "timescale-1", &timescale);
+  if (spt_fmp4_head_track (head) != 1 || timescale <= 0)
+    return;
+  guint64 time = gst_util_uint64_scale (spt_fmp4_head_time (head), GST_SECOND, (guint64)timescale);
+  spt_media_clock_set_origin (clock, (gint64)pts - (gint64)time);
+}
+
 /* Writer thread: the fragment with the session's own decode time; its sample is shared. */
 static GstBuffer *
 message (GstBuffer *unit, GstCaps *caps, gint64 *origin, gpointer data)
 {
+  Flow *flow = data;
   guint8 *head = g_malloc (SPT_FMP4_HEAD_SIZE);
   gst_buffer_extract (unit, 0, head, SPT_FMP4_HEAD_SIZE);
   spt_fragments_rebase (head, caps, origin);
+  tell_clock (flow->clock, head, caps, GST_BUFFER_PTS (unit));
   GstBuffer *moved = gst_buffer_new_wrapped (head, SPT_FMP4_HEAD_SIZE);
   gst_buffer_copy_into (moved, unit, GST_BUFFER_COPY_MEMORY, SPT_FMP4_HEAD_SIZE, (gsize)-1);
   return moved;
@@ -42,13 +74,15 @@ message (GstBuffer *unit, GstCaps *caps, gint64 *origin, gpointer data)
 
 /* Writer thread */
 static void
-start_media (GstCaps *caps, GByteArray *frames)
+start_media (GstCaps *caps, GByteArray *frames, gpointer data)
 {
+  Flow *flow = data;
   const GstStructure *s = gst_caps_get_structure (caps, 0);
   GstBuffer *header = spt_fragments_header (caps);
   g_autofree char *type =
       g_strdup_printf ("video/mp4; codecs=\"%s\"", gst_structure_get_string (s, "codecs"));
   spt_ws_put_text (frames, "mse", type);
+  spt_ws_put_text (frames, "mse/session", flow->session);
   if (header)
     spt_ws_put_binary (frames, header);
 }
@@ -74,6 +108,23 @@ read_codecs (const char *list, SptWant *want)
 }
 
 static void
+withdraw (gpointer data)
+{
+  spt_media_clock_withdraw (data);
+  g_free (data);
+}
+
+static void
+play (SptWsSocket *socket, const SptWant *want)
+{
+  Flow *flow = g_new (Flow, 1);
+  *flow = (Flow){spt_media_clock_new (), spt_random_id ()};
+  spt_media_clock_publish (flow->clock, flow->session);
+  spt_ws_set_data (socket, "mse", g_strdup (flow->session), withdraw);
+  spt_ws_play (socket, want, &media, flow, flow_free);
+}
+
+static void
 on_mse (SptWsSocket *socket, JsonNode *value, gpointer data)
 {
   const char *list = value && json_node_get_value_type (value) == G_TYPE_STRING
@@ -86,7 +137,7 @@ on_mse (SptWsSocket *socket, JsonNode *value, gpointer data)
         "none of the codecs that the browser plays can be sent: %.200s", list);
     spt_ws_fail (socket, "mse", error);
   } else {
-    spt_ws_play (socket, &want, &media, NULL, NULL);
+    play (socket, &want);
   }
   gst_clear_caps (&want.video);
   gst_clear_caps (&want.audio);

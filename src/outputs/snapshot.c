@@ -10,6 +10,7 @@
 #include "ask.h"
 #include "doors.h"
 #include "error.h"
+#include "filters.h"
 #include "live.h"
 #include "packer.h"
 #include "track.h"
@@ -38,6 +39,7 @@ typedef struct {
   SptStream *stream;
   gboolean mp4;
   int width, height, rotate;
+  const char *overlay; /* (nullable): static */
   char *key;
   SptLease *lease;
   SptViewer *viewer;
@@ -298,7 +300,10 @@ shot_start (Snapshot *door, SptHttpRequest *request, SptStream *stream, const Sh
       spt_http_request_cancellable (request), "cancelled", G_CALLBACK (on_gone), self);
   self->timeout_id = g_timeout_add (WAIT_MS, on_timeout, self);
   g_autoptr (GstCaps) jpeg = self->mp4 ? NULL : gst_caps_new_empty_simple ("image/jpeg");
-  SptWant want = {.container = self->mp4 ? "mp4" : NULL, .video = jpeg, .no_audio = TRUE};
+  SptWant want = {.container = self->mp4 ? "mp4" : NULL,
+      .video = jpeg,
+      .no_audio = TRUE,
+      .overlay = self->overlay};
   SptConsumer consumer = {.format = self->mp4 ? "frame/mp4" : "frame/jpeg",
       .protocol = "http",
       .remote_addr = (char *)spt_http_request_remote (request),
@@ -342,7 +347,9 @@ on_frame_jpeg (SptHttpRequest *request, gpointer data)
     spt_http_reply_head (request, "image/jpeg");
     return;
   }
-  if (!read_side (request, "width", "w", &shot.width, &error) ||
+  SptWant want = {0};
+  if (!spt_filters_read_overlay (spt_http_request_param (request, "overlay"), &want, &error) ||
+      !read_side (request, "width", "w", &shot.width, &error) ||
       !read_side (request, "height", "h", &shot.height, &error) ||
       !spt_http_request_number (request, "rotate", 0, -360, 360, &rotate, &error) ||
       !spt_http_request_number (request, "cache", 0, 0, 86400, &cache, &error)) {
@@ -350,8 +357,9 @@ on_frame_jpeg (SptHttpRequest *request, gpointer data)
     return;
   }
   shot.rotate = (((int)rotate % 360 + 360) % 360) / 90 * 90;
-  shot.key = g_strdup_printf (
-      "%s %d %d %d", spt_stream_get_name (stream), shot.width, shot.height, shot.rotate);
+  shot.overlay = want.overlay;
+  shot.key = g_strdup_printf ("%s %d %d %d %s", spt_stream_get_name (stream), shot.width,
+      shot.height, shot.rotate, want.overlay ? want.overlay : "");
   if (answer_from_cache (self, request, shot.key, cache))
     g_free (shot.key);
   else

@@ -56,7 +56,7 @@ struct _SptWebrtcPeer {
   /* under lock: packets come while the publisher goes */
   GMutex lock;
   SptPublisher *publisher;
-  GstPad *picture; /* (nullable): what comes from the peer */
+  GstPad *picture;        /* (nullable): what comes from the peer */
   SptWebrtcReport report; /* the latest of our picture, or of our sound when that is all */
 };
 

@@ -9,6 +9,7 @@
 #include "error.h"
 #include "random.h"
 #include "filters.h"
+#include "media-clock.h"
 #include "rtp.h"
 #include "track.h"
 #include "viewer.h"
@@ -93,6 +94,7 @@ session_free (gpointer data)
   if (self->publisher)
     spt_stream_unpublish (self->stream, self->publisher);
   g_clear_pointer (&self->publisher, spt_publisher_unref);
+  spt_media_clock_withdraw (self->id);
   spt_rtc_local_clear (&self->local);
   g_ptr_array_unref (self->gathered);
   g_ptr_array_unref (self->early);
@@ -442,6 +444,20 @@ negotiate (SptWebrtcSession *self, GError **error)
   return self->peer != NULL;
 }
 
+/* Its time is that of the track: what a peer's packets change is not the timestamp. */
+static void
+publish_clock (SptWebrtcSession *self, const GstStructure *rtp)
+{
+  SptMediaClock *clock = spt_media_clock_new ();
+  guint base = 0;
+  int rate = 0;
+  if (gst_structure_get_uint (rtp, "timestamp-offset", &base) &&
+      gst_structure_get_int (rtp, "clock-rate", &rate))
+    spt_media_clock_set_rtp (clock, base, (guint)rate);
+  spt_media_clock_publish (clock, self->id);
+  spt_media_clock_unref (clock);
+}
+
 static void
 on_lease (SptLease *lease, const GError *error, gpointer data)
 {
@@ -461,6 +477,8 @@ on_lease (SptLease *lease, const GError *error, gpointer data)
     gboolean audio = s && g_strcmp0 (gst_structure_get_string (s, "media"), "audio") == 0;
     n += s &&
          spt_rtc_offer_choose (self->offer, audio, gst_structure_get_string (s, "encoding-name"));
+    if (s && !audio)
+      publish_clock (self, s);
   }
   if (!n)
     refused = g_error_new (SPT_ERROR, SPT_ERROR_UNSUPPORTED,
@@ -494,18 +512,17 @@ may_begin (SptWebrtcShared *shared, SptStream *stream, gboolean publish, const c
 }
 
 static void
-ask_stream (SptWebrtcSession *self, const SptConsumer *consumer)
+ask_stream (SptWebrtcSession *self, SptWant *want, const SptConsumer *consumer)
 {
-  SptWant want = {.container = "webrtc"};
-  spt_rtc_offer_want (self->offer, &want);
-  self->ask = spt_ask_active (self->stream, &want, consumer, on_lease, self);
-  gst_clear_caps (&want.video);
-  gst_clear_caps (&want.audio);
+  spt_rtc_offer_want (self->offer, want);
+  self->ask = spt_ask_active (self->stream, want, consumer, on_lease, self);
+  spt_filters_clear (want);
 }
 
 /**
  * spt_webrtc_session_new:
  * @publish: the peer sends
+ * @overlay: (nullable): as asked for (spt_filters_read_overlay())
  * @signals: static
  *
  * Returns: (transfer none): the session, which ends by itself; its owner hears the answer, not
@@ -514,11 +531,13 @@ ask_stream (SptWebrtcSession *self, const SptConsumer *consumer)
  */
 SptWebrtcSession *
 spt_webrtc_session_new (SptWebrtcShared *shared, SptStream *stream, const char *offer, gsize size,
-    gboolean publish, const SptConsumer *consumer, const SptWebrtcSignals *signals, gpointer data,
-    GError **error)
+    gboolean publish, const char *overlay, const SptConsumer *consumer,
+    const SptWebrtcSignals *signals, gpointer data, GError **error)
 {
   g_autoptr (SptRtcOffer) read = spt_rtc_offer_new (offer, size, error);
-  if (!read || !may_begin (shared, stream, publish, consumer->remote_addr, error))
+  SptWant want = {.container = "webrtc"};
+  if (!read || !spt_filters_read_overlay (overlay, &want, error) ||
+      !may_begin (shared, stream, publish, consumer->remote_addr, error))
     return NULL;
   if (publish && !spt_rtc_offer_choose_sent (read)) {
     g_set_error (error, SPT_ERROR, SPT_ERROR_UNSUPPORTED,
@@ -542,7 +561,7 @@ spt_webrtc_session_new (SptWebrtcShared *shared, SptStream *stream, const char *
     return NULL;
   }
   if (!publish)
-    ask_stream (self, consumer);
+    ask_stream (self, &want, consumer);
   self->tick_id = g_timeout_add_seconds (1, on_tick, self);
   g_hash_table_insert (shared->sessions, self->id, self);
   return self;

@@ -30,8 +30,8 @@ typedef struct {
 
 GHashTable *spt_webrtc_sessions_new (void);
 SptWebrtcSession *spt_webrtc_session_new (SptWebrtcShared *shared, SptStream *stream,
-    const char *offer, gsize size, gboolean publish, const SptConsumer *consumer,
-    const SptWebrtcSignals *signals, gpointer data, GError **error);
+    const char *offer, gsize size, gboolean publish, const char *overlay,
+    const SptConsumer *consumer, const SptWebrtcSignals *signals, gpointer data, GError **error);
 void spt_webrtc_session_mute (SptWebrtcSession *self);
 void spt_webrtc_session_end (SptWebrtcSession *self, const char *why);
 const char *spt_webrtc_session_id (SptWebrtcSession *self);

@@ -198,8 +198,8 @@ exchange (Door *door, SptHttpRequest *request, const char *name, gboolean publis
   SptConsumer consumer = {formats[form], "http", (char *)spt_http_request_remote (request),
       (char *)spt_http_request_header (request, "User-Agent")};
   if (offer)
-    self->session = spt_webrtc_session_new (
-        &door->shared, stream, offer, strlen (offer), publish, &consumer, &signals, self, &error);
+    self->session = spt_webrtc_session_new (&door->shared, stream, offer, strlen (offer), publish,
+        spt_http_request_param (request, "overlay"), &consumer, &signals, self, &error);
   if (!self->session) {
     spt_http_reply_error (request, error);
     spt_http_request_unref (self->request);
@@ -377,7 +377,8 @@ begin (Door *door, SptWsSocket *socket, const char *offer, gboolean json)
   g_clear_pointer (&self->id, g_free);
   self->json = json;
   session = spt_webrtc_session_new (&door->shared, spt_ws_get_stream (socket), offer ? offer : "",
-      offer ? strlen (offer) : 0, FALSE, &consumer, &signals, self, &error);
+      offer ? strlen (offer) : 0, FALSE, spt_ws_get_overlay (socket), &consumer, &signals, self,
+      &error);
   if (!session) {
     spt_ws_fail (socket, json ? "webrtc" : "webrtc/offer", error);
     return;

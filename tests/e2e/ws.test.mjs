@@ -20,7 +20,8 @@ test('mse: codecs, the init segment, then fragments from a keyframe on; the MP4 
   client.say('mse', 'avc1.640029,hvc1.1.6.L153.B0,mp4a.40.2,opus');
   await waitFor('two seconds', () => client.binaries > 100);
   assert.match(client.head, /Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=/);
-  assert.equal(client.texts.length, 1);
+  assert.deepEqual(client.texts.map(({type}) => type), ['mse', 'mse/session']);
+  assert.match(client.texts[1].value, /^[0-9a-f]{32}$/);
   assert.match(client.texts[0].value, /^video\/mp4; codecs="avc1\.[0-9A-F]{6},mp4a\.40\.2"$/);
   assert.equal(client.texts[0].type, 'mse');
   assert.equal(parts[0].toString('latin1', 4, 8), 'ftyp');
@@ -51,7 +52,7 @@ test('mse takes what the browser plays; errors name the request; mjpeg follows o
   assert.match(client.texts[1].value, /^video\/mp4; codecs="avc1\.[0-9A-F]{6}"$/);
   client.say('mjpeg');
   await waitFor('a picture', () => picture?.[0] === 0xff && picture[1] === 0xd8);
-  assert.deepEqual(client.texts[2], {type: 'mjpeg'});
+  assert.deepEqual(client.texts[3], {type: 'mjpeg'});
   await waitFor('one consumer', async () => {
     const {consumers} = await server.json('/api/streams?src=bars');
     return consumers.length === 1 && consumers[0].format_name === 'mjpeg';

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Poses as JSON (api.md 3):
+ *
+ *   WS /ws/pose/, /ws/pose/NAME, ?src=    one text message an analysed frame with a person in it
+ *        ?session=ID                      with rtp_timestamp or media_time of that viewer
+ *        ?heartbeat=1                     {"type":"status"} once a second
+ *        ?empty=1                         empty lists while nobody is there
+ *   GET /api/pose?src=NAME                the latest
+ *
+ * What subscribers say is told to the others of the same stream. Main context but where noted. */
+#include "config.h"
+
+#include <string.h>
+
+#include "ask.h"
+#include "doors.h"
+#include "error.h"
+#include "json.h"
+#include "live.h"
+#include "pose-message.h"
+#include "pose-packer.h"
+#include "pose-push.h"
+#include "track.h"
+#include "viewer.h"
+
+/* The stream of a socket that names none. */
+#define DEFAULT_STREAM "camera"
+#define KEY "pose"
+/* How long GET waits for a frame to be analysed. */
+#define WAIT_S 10
+
+GST_DEBUG_CATEGORY (spotter_pose); /* also of pose-push.c */
+#define GST_CAT_DEFAULT spotter_pose
+
+static const SptOption options[] = {
+    {"pose.push", SPT_OPTION_STRINGS, NULL, 0, 0,
+        "WebSocket addresses of applications that get the poses of the stream that /ws/pose/ "
+        "gives"},
+};
+
+typedef struct {
+  SptHost *host;
+  GPtrArray *subscribers; /* of Subscriber */
+  GPtrArray *pushes;      /* of SptPosePush */
+  guint tick_id;
+} Door;
+
+typedef struct {
+  Door *door;
+  SptWsSocket *socket;
+  char *name;    /* (nullable): the stream asked for; NULL: whichever there is */
+  char *session; /* (nullable) */
+  gboolean heartbeat, empty;
+} Subscriber;
+
+/* ---- one message -------------------------------------------------------------------------- */
+
+/* What the writer thread knows of a subscriber. */
+typedef struct {
+  char *source;
+  gboolean empty;
+  SptMediaClock *clock; /* (nullable) */
+} Flow;
+
+static void
+flow_free (gpointer data)
+{
+  Flow *self = data;
+  g_clear_pointer (&self->clock, spt_media_clock_unref);
+  g_free (self->source);
+  g_free (self);
+}
+
+/* Writer thread */
+static GstBuffer *
+message (GstBuffer *unit, GstCaps *caps, gint64 *state, gpointer data)
+{
+  const Flow *flow = data;
+  if (!spt_pose_unit_people (unit) && !flow->empty)
+    return NULL;
+  return spt_pose_message (unit, flow->source, GST_BUFFER_OFFSET (unit), flow->clock);
+}
+
+static const SptWsMedia media = {.type = "pose",
+    .format = "pose",
+    .newest = TRUE,
+    .text = TRUE,
+    .quiet = TRUE,
+    .message = message};
+
+/* ---- subscribers -------------------------------------------------------------------------- */
+
+/* (transfer none) (nullable): the one asked for, or "camera", or the first there is */
+static SptStream *
+find_stream (Door *self, const char *name)
+{
+  SptStream *stream = spt_streams_get (self->host->streams, name ? name : DEFAULT_STREAM, NULL);
+  g_autoptr (GList) all = stream || name ? NULL : spt_streams_list (self->host->streams);
+  return stream ? stream : all ? all->data : NULL;
+}
+
+static void
+play (Subscriber *self)
+{
+  static const SptWant want = {.container = "pose", .overlay = "meta", .no_audio = TRUE};
+  SptStream *stream = find_stream (self->door, self->name);
+  if (!stream || spt_ws_is_playing (self->socket))
+    return;
+  Flow *flow = g_new0 (Flow, 1);
+  flow->source = g_strdup (spt_stream_get_name (stream));
+  flow->empty = self->empty;
+  flow->clock = self->session ? spt_media_clock_find (self->session) : NULL;
+  spt_ws_set_stream (self->socket, stream);
+  spt_ws_play (self->socket, &want, &media, flow, flow_free);
+}
+
+static void
+subscriber_free (gpointer data)
+{
+  Subscriber *self = data;
+  g_ptr_array_remove_fast (self->door->subscribers, self);
+  g_free (self->name);
+  g_free (self->session);
+  g_free (self);
+}
+
+static void
+say_wrong (SptWsSocket *socket, const char *sentence)
+{
+  g_autoptr (GError) error = g_error_new_literal (SPT_ERROR, SPT_ERROR_INVALID, sentence);
+  spt_ws_fail (socket, "pose", error);
+}
+
+/* Phones and walls talk with one another over this socket. */
+static void
+relay (Door *self, Subscriber *from, const char *text, gsize size)
+{
+  g_autoptr (GBytes) frame = spt_ws_frame_text (text, size);
+  for (guint i = 0; i < self->subscribers->len; i++) {
+    Subscriber *to = g_ptr_array_index (self->subscribers, i);
+    if (to != from && find_stream (self, to->name) == find_stream (self, from->name))
+      spt_ws_send (to->socket, frame);
+  }
+}
+
+static void
+on_text (SptWsSocket *socket, const char *text, gsize size, gpointer data)
+{
+  Subscriber *self = spt_ws_get_data (socket, KEY);
+  g_autoptr (GBytes) bytes = g_bytes_new (text, size);
+  g_autoptr (JsonNode) node = spt_json_parse (bytes, NULL);
+  JsonObject *object = node && JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+  JsonNode *type = object ? json_object_get_member (object, "type") : NULL;
+  const char *word =
+      type && json_node_get_value_type (type) == G_TYPE_STRING ? json_node_get_string (type) : "";
+  if (!object)
+    say_wrong (socket, "a message must be a JSON object");
+  else if (g_str_equal (word, "start_recording") || g_str_equal (word, "stop_recording"))
+    say_wrong (socket, "recording is not possible yet");
+  else if (!g_str_equal (word, "pose")) /* those come from here only */
+    relay (data, self, text, size);
+}
+
+static gboolean
+is_set (SptHttpRequest *request, const char *name)
+{
+  const char *value = spt_http_request_param (request, name);
+  return value && !g_str_equal (value, "0") && !g_str_equal (value, "false");
+}
+
+static void
+on_socket (SptHttpRequest *request, gpointer data)
+{
+  Door *self = data;
+  const char *src = spt_http_request_param (request, "src");
+  const char *name = src && *src ? src : spt_http_request_part (request, 2);
+  g_autoptr (GError) error = NULL;
+  if (!spt_ws_may_open (request))
+    return;
+  if (name && *name && !spt_streams_get (self->host->streams, name, &error)) {
+    spt_http_reply_error (request, error);
+    return;
+  }
+  Subscriber *subscriber = g_new0 (Subscriber, 1);
+  subscriber->door = self;
+  subscriber->name = name && *name ? g_strdup (name) : NULL;
+  subscriber->session = g_strdup (spt_http_request_param (request, "session"));
+  subscriber->heartbeat = is_set (request, "heartbeat");
+  subscriber->empty = is_set (request, "empty");
+  g_ptr_array_add (self->subscribers, subscriber);
+  subscriber->socket = spt_ws_open (self->host->ws, request, NULL, on_text, self);
+  if (!subscriber->socket) {
+    subscriber_free (subscriber);
+    return;
+  }
+  spt_ws_set_data (subscriber->socket, KEY, subscriber, subscriber_free);
+  play (subscriber);
+}
+
+static void
+say_status (Subscriber *self)
+{
+  SptStream *stream = find_stream (self->door, self->name);
+  const char *state = stream ? spt_stream_state_name (spt_stream_get_state (stream)) : "missing";
+  g_autofree char *text = g_strdup_printf (
+      "{\"type\":\"status\",\"source\":\"%s\",\"state\":\"%s\",\"subscribers\":%u}",
+      stream ? spt_stream_get_name (stream) : "", state, self->door->subscribers->len);
+  g_autoptr (GBytes) frame = spt_ws_frame_text (text, strlen (text));
+  spt_ws_send (self->socket, frame);
+}
+
+/* ---- GET /api/pose ------------------------------------------------------------------------ */
+
+typedef struct {
+  SptHttpRequest *request;
+  char *source;
+  SptAsk *ask;
+  SptLease *lease;
+  SptViewer *viewer;
+  gulong left_id;
+  guint timeout_id, idle_id;
+  GMutex lock; /* of idle_id */
+} Query;
+
+static void
+query_free (Query *self)
+{
+  g_clear_pointer (&self->ask, spt_ask_take_back);
+  if (self->viewer) {
+    spt_track_detach (spt_lease_get_track (self->lease), self->viewer);
+    spt_viewer_silence (self->viewer);
+  }
+  g_clear_handle_id (&self->idle_id, g_source_remove);
+  g_clear_handle_id (&self->timeout_id, g_source_remove);
+  g_clear_object (&self->viewer);
+  g_clear_pointer (&self->lease, spt_lease_free);
+  g_signal_handler_disconnect (spt_http_request_cancellable (self->request), self->left_id);
+  spt_http_request_unref (self->request);
+  g_mutex_clear (&self->lock);
+  g_free (self->source);
+  g_free (self);
+}
+
+static gboolean
+on_unit (gpointer data)
+{
+  Query *self = data;
+  g_mutex_lock (&self->lock);
+  self->idle_id = 0;
+  g_mutex_unlock (&self->lock);
+  g_autoptr (GError) reason = NULL;
+  GstSample *sample = spt_viewer_pop (self->viewer, NULL);
+  if (!sample && !spt_viewer_ended (self->viewer, &reason))
+    return G_SOURCE_REMOVE;
+  if (sample) {
+    GstBuffer *unit = gst_sample_get_buffer (sample);
+    GstBuffer *text = spt_pose_message (unit, self->source, GST_BUFFER_OFFSET (unit), NULL);
+    gpointer bytes;
+    gsize size;
+    gst_buffer_extract_dup (text, 0, (gsize)-1, &bytes, &size);
+    g_autoptr (GBytes) body = g_bytes_new_take (bytes, size);
+    spt_http_reply (self->request, SOUP_STATUS_OK, "application/json", body);
+    gst_buffer_unref (text);
+    gst_sample_unref (sample);
+  } else {
+    if (!reason)
+      reason = g_error_new (SPT_ERROR, SPT_ERROR_UNAVAILABLE, "the stream ended");
+    spt_http_reply_error (self->request, reason);
+  }
+  query_free (self);
+  return G_SOURCE_REMOVE;
+}
+
+/* Streaming thread */
+static void
+on_viewer (SptViewer *viewer, gpointer data)
+{
+  Query *self = data;
+  g_mutex_lock (&self->lock);
+  if (!self->idle_id)
+    self->idle_id = g_idle_add_full (G_PRIORITY_DEFAULT, on_unit, self, NULL);
+  g_mutex_unlock (&self->lock);
+}
+
+static void
+on_lease (SptLease *lease, const GError *error, gpointer data)
+{
+  static const SptViewerLimits limits = {SPT_DROP_TO_NEWEST, 1u << 20, GST_SECOND};
+  Query *self = data;
+  self->ask = NULL;
+  if (!lease) {
+    spt_http_reply_error (self->request, error);
+    query_free (self);
+    return;
+  }
+  self->lease = lease;
+  self->viewer = spt_viewer_new (&limits, on_viewer, self);
+  spt_lease_set_viewer (lease, self->viewer);
+  spt_track_attach (spt_lease_get_track (lease), self->viewer, 0);
+}
+
+static gboolean
+on_timeout (gpointer data)
+{
+  Query *self = data;
+  g_autoptr (GError) error = g_error_new (
+      SPT_ERROR, SPT_ERROR_UNAVAILABLE, "no frame of %s was analysed in time", self->source);
+  self->timeout_id = 0;
+  spt_http_reply_error (self->request, error);
+  query_free (self);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+on_left (GCancellable *cancellable, gpointer data)
+{
+  query_free (data);
+}
+
+static void
+on_get (SptHttpRequest *request, gpointer data)
+{
+  static const SptWant want = {.container = "pose", .overlay = "meta", .no_audio = TRUE};
+  Door *door = data;
+  SptStream *stream = spt_live_find_stream (door->host, request);
+  if (!stream)
+    return;
+  if (g_str_equal (spt_http_request_method (request), "HEAD")) {
+    spt_http_reply_head (request, "application/json");
+    return;
+  }
+  Query *self = g_new0 (Query, 1);
+  g_mutex_init (&self->lock);
+  self->request = spt_http_request_ref (request);
+  self->source = g_strdup (spt_stream_get_name (stream));
+  self->left_id = g_signal_connect (
+      spt_http_request_cancellable (request), "cancelled", G_CALLBACK (on_left), self);
+  self->timeout_id = g_timeout_add_seconds (WAIT_S, on_timeout, self);
+  SptConsumer consumer = {"pose", "http", (char *)spt_http_request_remote (request),
+      (char *)spt_http_request_header (request, "User-Agent")};
+  spt_http_wait (request);
+  self->ask = spt_ask (stream, &want, &consumer, on_lease, self);
+}
+
+/* ---- the door ----------------------------------------------------------------------------- */
+
+/* Those whose stream was not there, or has come back, begin. */
+static gboolean
+on_tick (gpointer data)
+{
+  Door *self = data;
+  for (guint i = 0; i < self->subscribers->len; i++) {
+    Subscriber *subscriber = g_ptr_array_index (self->subscribers, i);
+    play (subscriber);
+    if (subscriber->heartbeat)
+      say_status (subscriber);
+  }
+  for (guint i = 0; i < self->pushes->len; i++)
+    spt_pose_push_tick (g_ptr_array_index (self->pushes, i), find_stream (self, NULL));
+  return G_SOURCE_CONTINUE;
+}
+
+/* Its sockets have been closed with the sender. */
+static void
+stop (gpointer data)
+{
+  Door *self = data;
+  g_source_remove (self->tick_id);
+  g_ptr_array_unref (self->pushes);
+  g_ptr_array_unref (self->subscribers);
+  g_free (self);
+}
+
+static gpointer
+start (SptHost *host, GError **error)
+{
+  GST_DEBUG_CATEGORY_INIT (spotter_pose, "spotter-pose", 0, "poses");
+  const char *const *urls = spt_settings_strings (host->settings, "pose.push");
+  Door *self = g_new0 (Door, 1);
+  self->host = host;
+  self->subscribers = g_ptr_array_new ();
+  self->pushes = g_ptr_array_new_with_free_func ((GDestroyNotify)spt_pose_push_free);
+  self->tick_id = g_timeout_add_seconds (1, on_tick, self);
+  for (; *urls; urls++) {
+    SptPosePush *push = spt_pose_push_new (*urls, error);
+    if (!push) {
+      stop (self);
+      return NULL;
+    }
+    g_ptr_array_add (self->pushes, push);
+  }
+  spt_http_route (host->http, "GET,HEAD", "/ws/pose/", SPT_ACTION_VIEW, on_socket, self);
+  spt_http_route (host->http, "GET,HEAD", "/ws/pose", SPT_ACTION_VIEW, on_socket, self);
+  spt_http_route (host->http, "GET,HEAD", "/ws/pose/*", SPT_ACTION_VIEW, on_socket, self);
+  spt_http_route (host->http, "GET,HEAD", "/api/pose", SPT_ACTION_VIEW, on_get, self);
+  return self;
+}
+
+const SptOutput spt_output_pose = {.name = "pose",
+    .summary = "keypoints of people, as JSON over WebSocket",
+    .options = options,
+    .n_options = G_N_ELEMENTS (options),
+    .start = start,
+    .stop = stop};
