@@ -48,6 +48,7 @@ spt_config_free (SptConfig *self)
     SptConfigStream *stream = g_ptr_array_index (self->streams, i);
     g_free (stream->name);
     g_strfreev (stream->sources);
+    g_clear_pointer (&stream->pose, gst_structure_free);
     g_free (stream);
   }
   g_ptr_array_unref (self->streams);
@@ -234,20 +235,51 @@ read_texts (Walk *walk, yaml_node_t *node, GError **error)
 
 /* ---- sections ----------------------------------------------------------------------------- */
 
+/* @sources, @pose: (transfer full); @pose: (nullable) */
 static void
-put_stream (SptConfig *self, const char *name, char **sources)
+put_stream (SptConfig *self, const char *name, char **sources, GstStructure *pose)
 {
   for (guint i = 0; i < self->streams->len; i++) {
     SptConfigStream *known = g_ptr_array_index (self->streams, i);
     if (g_str_equal (known->name, name)) {
       g_strfreev (known->sources);
+      g_clear_pointer (&known->pose, gst_structure_free);
       known->sources = sources;
+      known->pose = pose;
       return;
     }
   }
   SptConfigStream *stream = g_new (SptConfigStream, 1);
-  *stream = (SptConfigStream){g_strdup (name), sources};
+  *stream = (SptConfigStream){g_strdup (name), sources, pose};
   g_ptr_array_add (self->streams, stream);
+}
+
+/* `pose:` of a stream: the options of pose, for it alone. */
+static GstStructure *
+read_pose (Walk *walk, yaml_node_t *node, GError **error)
+{
+  g_autoptr (GstStructure) pose = gst_structure_new_empty ("pose");
+  if (node->type != YAML_MAPPING_NODE) {
+    fail (walk, node, "'pose' expects a mapping", error);
+    return NULL;
+  }
+  for (yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top;
+       pair++) {
+    yaml_node_t *key = get (walk, pair->key), *value = get (walk, pair->value);
+    const char *word = key->type == YAML_SCALAR_NODE ? (const char *)key->data.scalar.value : "?";
+    g_autofree char *option = g_strconcat ("pose.", word, NULL);
+    g_autofree char *property = g_strdelimit (g_strdup (word), "_", '-');
+    if (!spt_settings_find (walk->config->settings, option)) {
+      warn (walk, key, "is not known for a stream's pose and has no effect", word);
+      continue;
+    }
+    g_auto (GStrv) texts = read_texts (walk, value, error);
+    if (!texts)
+      return NULL;
+    g_autofree char *text = g_strjoinv (",", texts);
+    gst_structure_set (pose, property, G_TYPE_STRING, text, NULL);
+  }
+  return g_steal_pointer (&pose);
 }
 
 /* The value of a stream is a source, a list of them, or a mapping with `source`. */
@@ -255,6 +287,7 @@ static gboolean
 read_stream (Walk *walk, const char *name, yaml_node_t *node, GError **error)
 {
   yaml_node_t *sources = node;
+  g_autoptr (GstStructure) pose = NULL;
   if (node->type == YAML_MAPPING_NODE) {
     sources = NULL;
     for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
@@ -263,8 +296,10 @@ read_stream (Walk *walk, const char *name, yaml_node_t *node, GError **error)
       const char *word = key->type == YAML_SCALAR_NODE ? (const char *)key->data.scalar.value : "?";
       if (g_str_equal (word, "source") || g_str_equal (word, "url"))
         sources = get (walk, pair->value);
-      else
+      else if (!g_str_equal (word, "pose"))
         warn (walk, key, "is not known for a stream and has no effect", word);
+      else if (!pose && !(pose = read_pose (walk, get (walk, pair->value), error)))
+        return FALSE;
     }
     if (!sources)
       return fail (walk, node, "a stream needs a source", error);
@@ -275,7 +310,7 @@ read_stream (Walk *walk, const char *name, yaml_node_t *node, GError **error)
   /* `name:`, `name: ""` and `name: []` are streams that somebody publishes to. */
   if (texts[0] && !*texts[0] && !texts[1])
     g_clear_pointer (&texts[0], g_free);
-  put_stream (walk->config, name, texts);
+  put_stream (walk->config, name, texts, g_steal_pointer (&pose));
   return TRUE;
 }
 
@@ -410,7 +445,7 @@ read_assignment (SptConfig *self, const char *argument, GError **error)
   g_autofree char *key = g_strndup (argument, (gsize)(equals - argument));
   const char *values[] = {equals + 1, NULL};
   if (g_str_has_prefix (key, "streams.")) {
-    put_stream (self, key + strlen ("streams."), g_strdupv ((char **)values));
+    put_stream (self, key + strlen ("streams."), g_strdupv ((char **)values), NULL);
     return TRUE;
   }
   return spt_settings_set (self->settings, key, values, error);

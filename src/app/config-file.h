@@ -3,11 +3,14 @@
  * streams. */
 #pragma once
 
+#include <gst/gst.h>
+
 #include "settings.h"
 
 typedef struct {
   char *name;
   char **sources;
+  GstStructure *pose; /* (nullable): options of its pose, as texts */
 } SptConfigStream;
 
 typedef struct {

@@ -139,8 +139,10 @@ put_streams (SptConfiguration *self, SptConfig *config, GError **error)
     g_autoptr (GError) local = NULL;
     if (spt_store_lookup (self->store, stream->name, &stored) ||
         spt_streams_put (
-            self->streams, stream->name, (const char *const *)stream->sources, TRUE, &local))
+            self->streams, stream->name, (const char *const *)stream->sources, TRUE, &local)) {
+      spt_streams_set_pose (self->streams, stream->name, stream->pose);
       continue;
+    }
     g_set_error (error, SPT_ERROR, SPT_ERROR_INVALID, "the stream %s in the configuration: %s",
         stream->name, local->message);
     return FALSE;

@@ -359,14 +359,37 @@ recipe_launch (const SptCandidate *candidate, SptTrack *input)
   return g_strconcat ("bin.( appsrc name=in0 ! ", middle, " )", NULL);
 }
 
+/* Of the element that the recipe is named after; what it does not have means nothing to it. */
+static gboolean
+set_property (GQuark field, const GValue *value, gpointer data)
+{
+  GObject *element = data;
+  const char *name = g_quark_to_string (field);
+  if (g_object_class_find_property (G_OBJECT_GET_CLASS (element), name))
+    gst_util_set_object_arg (element, name, g_value_get_string (value));
+  else
+    GST_WARNING ("%s has no option '%s'", GST_OBJECT_NAME (element), name);
+  return TRUE;
+}
+
+static void
+set_properties (SptBranch *self, const char *name, const GstStructure *properties)
+{
+  g_autoptr (GstElement) element = gst_bin_get_by_name (GST_BIN (self->pipeline), name);
+  if (element)
+    gst_structure_foreach (properties, set_property, element);
+}
+
 /**
  * spt_branch_new_recipe:
  * @input: has caps
+ * @properties: (nullable): texts, for the element in the launch text that has the recipe's name
  *
  * Returns: (transfer full): not started; or UNSUPPORTED
  */
 SptBranch *
-spt_branch_new_recipe (const SptRecipe *recipe, SptTrack *input, GError **error)
+spt_branch_new_recipe (
+    const SptRecipe *recipe, SptTrack *input, const GstStructure *properties, GError **error)
 {
   const SptCandidate *candidate = spt_branch_usable (recipe);
   g_return_val_if_fail (candidate != NULL, NULL);
@@ -376,6 +399,8 @@ spt_branch_new_recipe (const SptRecipe *recipe, SptTrack *input, GError **error)
   g_autofree char *launch = recipe_launch (candidate, input);
   if (!build (self, launch, error))
     return NULL;
+  if (properties)
+    set_properties (self, recipe->name, properties);
   if (!g_str_has_prefix (recipe->name, "decode"))
     spt_track_set_keyframe_func (self->out, force_keyframe, self);
   return g_steal_pointer (&self);

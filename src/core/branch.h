@@ -20,7 +20,8 @@ typedef void (*SptBranchFailed) (SptBranch *branch, const GError *error, gpointe
 
 const SptCandidate *spt_branch_usable (const SptRecipe *recipe);
 
-SptBranch *spt_branch_new_recipe (const SptRecipe *recipe, SptTrack *input, GError **error);
+SptBranch *spt_branch_new_recipe (
+    const SptRecipe *recipe, SptTrack *input, const GstStructure *properties, GError **error);
 SptBranch *spt_branch_new_container (
     const SptContainer *container, SptTrack *const *inputs, guint n, GError **error);
 void spt_branch_start (SptBranch *self, SptBranchFailed failed, gpointer data);

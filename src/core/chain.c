@@ -28,6 +28,7 @@ struct _SptChain {
   GHashTable *nodes;    /* key → SptNode, borrowed: a node leaves when it dies */
   GQueue order;
   guint linger_ms;
+  GstStructure *properties; /* (nullable) */
   SptChainChanged changed;
   gpointer data;
 };
@@ -38,6 +39,7 @@ chain_unref (gpointer data)
   SptChain *self = data;
   if (g_atomic_ref_count_dec (&self->refs)) {
     g_hash_table_unref (self->nodes);
+    g_clear_pointer (&self->properties, gst_structure_free);
     g_free (self);
   }
 }
@@ -62,6 +64,14 @@ void
 spt_chain_set_linger (SptChain *self, guint ms)
 {
   self->linger_ms = ms;
+}
+
+/* @properties: (nullable): of branches made from now on (spt_branch_new_recipe()) */
+void
+spt_chain_set_properties (SptChain *self, const GstStructure *properties)
+{
+  g_clear_pointer (&self->properties, gst_structure_free);
+  self->properties = properties ? gst_structure_copy (properties) : NULL;
 }
 
 static gboolean
@@ -268,7 +278,7 @@ spt_chain_recipe (
   SptNode *node = find (self, key);
   if (node)
     return node;
-  SptBranch *branch = spt_branch_new_recipe (recipe, input, error);
+  SptBranch *branch = spt_branch_new_recipe (recipe, input, self->properties, error);
   return branch ? add (self, key, branch, &parent, 1) : NULL;
 }
 

@@ -28,5 +28,6 @@ const GError *spt_node_get_error (SptNode *node);
 void spt_chain_watch (SptChain *self, SptTrack *track);
 void spt_chain_flush (SptChain *self);
 void spt_chain_end (SptChain *self, const GError *reason);
+void spt_chain_set_properties (SptChain *self, const GstStructure *properties);
 void spt_chain_set_linger (SptChain *self, guint ms);
 GList *spt_chain_list (SptChain *self);

@@ -74,7 +74,7 @@ static const SptCandidate opus_decoders[] = {{"opusdec", "opusdec"}, {NULL, NULL
 static const SptCandidate mulaw_decoders[] = {{"mulawdec", "mulawdec"}, {NULL, NULL}};
 static const SptCandidate alaw_decoders[] = {{"alawdec", "alawdec"}, {NULL, NULL}};
 
-static const SptCandidate pose_detectors[] = {{"posedetect", "posedetect"}, {NULL, NULL}};
+static const SptCandidate pose_detectors[] = {{"posedetect", "posedetect name=pose"}, {NULL, NULL}};
 static const SptCandidate pose_overlays[] = {{"poseoverlay", "poseoverlay"}, {NULL, NULL}};
 static const SptCandidate skeletons[] = {
     {"poseoverlay", "poseoverlay background=black"}, {NULL, NULL}};

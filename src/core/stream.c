@@ -558,6 +558,13 @@ spt_stream_new (const char *name, const SptStreamTimes *times)
   return self;
 }
 
+/* @options: of posedetect, as texts; for detectors that start from now on */
+void
+spt_stream_set_pose (SptStream *self, const GstStructure *options)
+{
+  spt_chain_set_properties (self->chain, options);
+}
+
 /**
  * spt_stream_set_sources:
  * @sources: (array zero-terminated=1): alternatives in order; may be empty

@@ -44,6 +44,7 @@ gboolean spt_stream_name_is_valid (const char *name);
 SptStream *spt_stream_new (const char *name, const SptStreamTimes *times);
 gboolean spt_stream_set_sources (
     SptStream *self, const char *const *sources, gboolean trusted, GError **error);
+void spt_stream_set_pose (SptStream *self, const GstStructure *options);
 void spt_stream_end (SptStream *self);
 
 gboolean spt_stream_may_publish (SptStream *self, GError **error);

@@ -12,6 +12,13 @@ static const SptOption options[] = {
         "a source without data for so long is started again"},
     {"stream.start", SPT_OPTION_SECONDS, "10s", 100, 600000,
         "a source without a first picture for so long has failed"},
+    {"pose.model", SPT_OPTION_STRING, "full", 0, 0, "lite, full or heavy"},
+    {"pose.fps", SPT_OPTION_STRING, "15", 0, 0, "pictures a second that are analysed; 0: all"},
+    {"pose.people", SPT_OPTION_INT, "1", 1, 4, "how many people are followed"},
+    {"pose.region", SPT_OPTION_STRINGS, NULL, 0, 0,
+        "x, y, width, height as parts of the picture: where people are looked for"},
+    {"pose.threads", SPT_OPTION_INT, "1", 1, 16, "threads of one analysis"},
+    {"pose.smoothing", SPT_OPTION_BOOL, "true", 0, 0, "landmarks are smoothed over time"},
     {"stream.max", SPT_OPTION_INT, "1000", 1, 100000, "how many streams there may be"},
 };
 
@@ -21,6 +28,7 @@ struct _SptStreams {
   /* construct-only */
   SptStreamTimes times;
   guint max;
+  GstStructure *pose; /* what posedetect is told, of every stream */
 
   /* main context */
   GHashTable *streams;
@@ -34,6 +42,7 @@ spt_streams_finalize (GObject *object)
   SptStreams *self = SPT_STREAMS (object);
   spt_streams_stop (self);
   g_hash_table_unref (self->streams);
+  g_clear_pointer (&self->pose, gst_structure_free);
   G_OBJECT_CLASS (spt_streams_parent_class)->finalize (object);
 }
 
@@ -55,6 +64,19 @@ spt_streams_declare_options (SptSettings *settings)
   spt_settings_declare (settings, options, G_N_ELEMENTS (options));
 }
 
+static GstStructure *
+read_pose (SptSettings *settings)
+{
+  static const char *const keys[] = {"model", "fps", "people", "region", "threads", "smoothing"};
+  GstStructure *pose = gst_structure_new_empty ("pose");
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++) {
+    g_autofree char *key = g_strconcat ("pose.", keys[i], NULL);
+    g_autofree char *value = g_strjoinv (",", (char **)spt_settings_strings (settings, key));
+    gst_structure_set (pose, keys[i], G_TYPE_STRING, value, NULL);
+  }
+  return pose;
+}
+
 SptStreams *
 spt_streams_new (SptSettings *settings)
 {
@@ -65,6 +87,7 @@ spt_streams_new (SptSettings *settings)
       .start_ms = (guint)spt_settings_int (settings, "stream.start"),
   };
   self->max = (guint)spt_settings_int (settings, "stream.max");
+  self->pose = read_pose (settings);
   return self;
 }
 
@@ -97,8 +120,31 @@ spt_streams_put (SptStreams *self, const char *name, const char *const *sources,
   g_autoptr (SptStream) stream = spt_stream_new (name, &self->times);
   if (!spt_stream_set_sources (stream, sources, trusted, error))
     return NULL;
+  spt_stream_set_pose (stream, self->pose);
   g_hash_table_insert (self->streams, (char *)spt_stream_get_name (stream), g_object_ref (stream));
   return stream;
+}
+
+static gboolean
+put_field (GQuark field, const GValue *value, gpointer data)
+{
+  gst_structure_id_set_value (data, field, value);
+  return TRUE;
+}
+
+/**
+ * spt_streams_set_pose:
+ * @pose: (nullable): of posedetect, as texts, for this stream only; over those of all streams
+ */
+void
+spt_streams_set_pose (SptStreams *self, const char *name, const GstStructure *pose)
+{
+  SptStream *stream = g_hash_table_lookup (self->streams, name);
+  g_autoptr (GstStructure) all = gst_structure_copy (self->pose);
+  if (pose)
+    gst_structure_foreach (pose, put_field, all);
+  if (stream)
+    spt_stream_set_pose (stream, all);
 }
 
 /* Ends the stream and its viewers. FALSE and NOT_FOUND when there is none. */
