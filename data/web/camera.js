@@ -3,6 +3,7 @@
 
 import './video-rtc.js';
 import {addStream, describe, listStreams} from './api.js';
+import {Skeleton, toggle} from './pose.js';
 
 const REFRESH_MS = 2000;
 const OTHER = 'other';
@@ -61,5 +62,7 @@ $('#choose').addEventListener('submit', async event => {
 
 $('#player').append(player);
 show(shown);
+player.skeleton = new Skeleton(player);
+toggle($('#skeleton'), player.skeleton);
 await refresh();
 setInterval(() => document.hidden || refresh(), REFRESH_MS);

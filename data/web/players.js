@@ -2,10 +2,10 @@
 // The ways to play a stream. Each is a function that begins and returns what it does with messages
 // of the WebSocket and how it ends:
 //
-//   (host) => ({element, answer(type, value), binary(data), stats(), stop()})
+//   (host) => ({element, session, answer(type, value), binary(data), stats(), hold(ms), stop()})
 //
 // `host` has: media (a Set of what is wanted), name (of the stream), send(type, value), playing(),
-// fail(reason). `playing` is called with the first picture, `fail` at most once.
+// fail(reason). `session` names its clock (pose.js), `hold` asks that pictures wait so long. `playing` is called with the first picture, `fail` at most once.
 
 import {LiveBuffer, playable} from './live-buffer.js';
 
@@ -50,7 +50,12 @@ export function webrtc(host) {
   const early = [];
   let mid = '0'; // of the first medium that was taken: the others travel with it
   let timer = setTimeout(() => host.fail('no connection within ten seconds'), CONNECT_MS);
-  let answered = false;
+  let answered = false, session = '', held = 0;
+  const applyHold = () => {
+    for (const {receiver} of connection.getTransceivers())
+      if ('jitterBufferTarget' in receiver && receiver.track.kind === 'video')
+        receiver.jitterBufferTarget = held || null;
+  };
   for (const kind of ['video', 'audio'])
     if (host.media.has(kind))
       connection.addTransceiver(kind, {direction: 'recvonly'});
@@ -75,11 +80,19 @@ export function webrtc(host) {
   play(video);
   return {
     element: video,
+    get session() { return session; },
+    hold(ms) {
+      held = ms;
+      applyHold();
+    },
     async answer(type, value) {
       try {
+        if (type === 'webrtc/session')
+          session = value;
         if (type === 'webrtc/answer') {
           await connection.setRemoteDescription({type: 'answer', sdp: value});
           answered = true;
+          applyHold();
           mid = /^a=group:BUNDLE (\S+)/m.exec(value)?.[1] ?? mid;
           await Promise.all(early.map(candidate => connection.addIceCandidate({candidate, sdpMid: mid})));
         } else if (type === 'webrtc/candidate' && value) {
@@ -112,7 +125,7 @@ export function webrtc(host) {
 export function mse(host) {
   const video = makeVideo();
   const codecs = playable(host.media);
-  let bytes = 0;
+  let bytes = 0, session = '';
   if (!codecs.length)
     throw new Error('this browser has no Media Source Extensions');
   const buffer = new LiveBuffer(video, MSE_EDGE, () => host.send('mse', codecs.join()), host.fail);
@@ -121,9 +134,12 @@ export function mse(host) {
   play(video);
   return {
     element: video,
+    get session() { return session; },
     answer(type, value) {
       if (type === 'mse')
         buffer.type(value);
+      else if (type === 'mse/session')
+        session = value;
     },
     binary(data) {
       bytes += data.byteLength;

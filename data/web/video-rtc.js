@@ -52,6 +52,13 @@ export class VideoStream extends HTMLElement {
   /** @returns {HTMLVideoElement | HTMLImageElement | null} */
   get video() { return this.#running.get(this.#shown)?.element ?? null; }
 
+  /** The name of the stream. */
+  get name() { return this.#address().searchParams.get('src') ?? ''; }
+  /** Of what plays: names its clock for those who pair something with its frames; '' without one. */
+  get session() { return this.#running.get(this.#shown)?.session ?? ''; }
+  /** Asks that pictures wait so many milliseconds before they are shown, where that can be done. */
+  hold(ms) { this.#running.get(this.#shown)?.hold?.(ms); }
+
   /** @returns {Promise<{mode: string, width: number, height: number, frames: number, drops: number,
    *   bytes: number, behind: number, rtt?: number} | null>} counters since it began; seconds */
   async stats() {
@@ -186,7 +193,7 @@ export class VideoStream extends HTMLElement {
     let player = null;
     const host = {
       media: new Set(this.media.split(',')),
-      name: this.#address().searchParams.get('src') ?? '',
+      name: this.name,
       send: (type, value) => this.#socket?.readyState === WebSocket.OPEN && this.#socket.send(JSON.stringify({type, value})),
       playing: () => current() && this.#playing(mode),
       fail: reason => current() && this.#failed(mode, reason),

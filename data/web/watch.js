@@ -4,6 +4,7 @@
 import './video-rtc.js';
 import {address, describe, getGraph, getInfo, getStream} from './api.js';
 import {draw} from './graph.js';
+import {Skeleton, toggle} from './pose.js';
 
 const REFRESH_MS = 2000, FIGURES_MS = 1000;
 const MODES = [['Automatic', ''], ['WebRTC', 'webrtc'], ['MSE', 'mse'], ['HLS', 'hls'], ['MJPEG', 'mjpeg']];
@@ -94,6 +95,8 @@ document.title = `${name} – Spotter`;
 makeModes();
 player.src = name;
 $('#player').append(player);
+player.skeleton = new Skeleton(player, $('#space'));
+toggle($('#skeleton'), player.skeleton, on => { $('#space').hidden = !on; });
 await makeLinks();
 await refresh();
 setInterval(() => document.hidden || refresh(), REFRESH_MS);

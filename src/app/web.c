@@ -23,6 +23,7 @@ static const struct {
     {"/stream.html", "stream.html", "text/html; charset=utf-8"},
     {"/stream.js", "stream.js", "text/javascript; charset=utf-8"},
     {"/live-buffer.js", "live-buffer.js", "text/javascript; charset=utf-8"},
+    {"/pose.js", "pose.js", "text/javascript; charset=utf-8"},
     {"/players.js", "players.js", "text/javascript; charset=utf-8"},
     {"/video-rtc.js", "video-rtc.js", "text/javascript; charset=utf-8"},
     {"/webrtc.html", "stream.html", "text/html; charset=utf-8"},
