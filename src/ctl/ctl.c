@@ -307,6 +307,113 @@ run_graph (int argc, char **argv)
   return code;
 }
 
+typedef struct {
+  GMainLoop *loop;
+  const char *url;
+  int code;
+} Listening;
+
+static void
+on_pose (SoupWebsocketConnection *socket, int type, GBytes *text, gpointer data)
+{
+  Listening *self = data;
+  print_bytes (text);
+  if (fflush (stdout) != 0) /* whoever read it has gone */
+    g_main_loop_quit (self->loop);
+}
+
+static void
+on_poses_end (SoupWebsocketConnection *socket, gpointer data)
+{
+  Listening *self = data;
+  g_printerr ("spotter: the server closed the connection\n");
+  self->code = EX_UNAVAILABLE;
+  g_main_loop_quit (self->loop);
+}
+
+static void
+on_listening (GObject *object, GAsyncResult *result, gpointer data)
+{
+  Listening *self = data;
+  g_autoptr (GError) error = NULL;
+  SoupWebsocketConnection *socket =
+      soup_session_websocket_connect_finish (SOUP_SESSION (object), result, &error);
+  if (!socket) {
+    g_printerr ("spotter: no server at %s: %s\n", self->url, error->message);
+    self->code = EX_UNAVAILABLE;
+    g_main_loop_quit (self->loop);
+    return;
+  }
+  g_object_set_data_full (object, "socket", socket, g_object_unref);
+  g_signal_connect (socket, "message", G_CALLBACK (on_pose), self);
+  g_signal_connect (socket, "closed", G_CALLBACK (on_poses_end), self);
+}
+
+/* A line of JSON for each pose, until somebody stops it. */
+static int
+run_pose (int argc, char **argv)
+{
+  g_auto (Arguments) a = {0};
+  if (!parse (&a, argc, argv, 1, 1))
+    return EX_USAGE;
+  g_autofree char *known = path_with ("/api/streams?src=", a.rest[0]);
+  g_autoptr (GBytes) answer = NULL;
+  int code = ask (&a, "GET", known, NULL, &answer);
+  if (code)
+    return code;
+  g_autofree char *path = path_with ("/ws/pose/", a.rest[0]);
+  g_autofree char *url = g_strconcat (a.url, path, NULL);
+  g_autoptr (SoupMessage) message = soup_message_new ("GET", url);
+  g_autoptr (SoupSession) session = soup_session_new ();
+  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
+  Listening listening = {loop, a.url, 0};
+  soup_session_websocket_connect_async (
+      session, message, NULL, NULL, G_PRIORITY_DEFAULT, NULL, on_listening, &listening);
+  g_main_loop_run (loop);
+  return listening.code;
+}
+
+static void
+print_camera (JsonArray *cameras, guint index, JsonNode *node, gpointer data)
+{
+  JsonObject *camera = json_node_get_object (node);
+  JsonArray *modes = json_object_get_array_member (camera, "modes");
+  const char *stream = json_object_get_string_member_with_default (camera, "stream", NULL);
+  g_print ("%u  %s  %s%s%s\n", index, json_object_get_string_member (camera, "path"),
+      json_object_get_string_member (camera, "name"), stream ? "  stream " : "",
+      stream ? stream : "");
+  for (guint i = 0; i < json_array_get_length (modes); i++) {
+    JsonObject *mode = json_array_get_object_element (modes, i);
+    g_print ("     %-8s %4" G_GINT64_FORMAT " x %-4" G_GINT64_FORMAT " %3.0f fps  %s\n",
+        json_object_get_string_member (mode, "format"),
+        json_object_get_int_member (mode, "width"), json_object_get_int_member (mode, "height"),
+        json_object_get_double_member (mode, "fps"),
+        json_object_get_string_member (mode, "source"));
+  }
+}
+
+static int
+run_devices (int argc, char **argv)
+{
+  g_auto (Arguments) a = {0};
+  if (!parse (&a, argc, argv, 0, 0))
+    return EX_USAGE;
+  g_autoptr (GBytes) answer = NULL;
+  int code = ask (&a, "GET", "/api/devices", NULL, &answer);
+  if (code)
+    return code;
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  JsonObject *object = object_of (answer, parser);
+  JsonArray *cameras = object ? json_object_get_array_member (object, "cameras") : NULL;
+  if (a.json || !cameras)
+    print_bytes (answer);
+  else if (!json_array_get_length (cameras))
+    g_print ("no camera was found on the server's machine\n");
+  else
+    json_array_foreach_element (cameras, print_camera, NULL);
+  return 0;
+}
+
 const SptVerb spt_verbs[] = {
     {"add", "NAME SOURCE… | --camera N --stream-name NAME",
         "Adds a stream, or changes its sources.", run_add},
@@ -314,6 +421,8 @@ const SptVerb spt_verbs[] = {
     {"show", "NAME", "Shows a stream, its viewers and addresses.", run_show},
     {"remove", "NAME", "Removes a stream.", run_remove},
     {"snapshot", "NAME [-o FILE]", "Saves a picture as NAME.jpg.", run_snapshot},
+    {"pose", "NAME", "Prints a line of JSON for each pose.", run_pose},
+    {"devices", "", "Lists the cameras of the server's machine, and their modes.", run_devices},
     {"graph", "NAME", "Prints what runs for a stream, as DOT.", run_graph},
 };
 const guint spt_n_verbs = G_N_ELEMENTS (spt_verbs);

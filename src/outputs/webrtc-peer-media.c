@@ -168,7 +168,9 @@ spt_webrtc_peer_add_sender (SptWebrtcPeer *self, guint index)
   lane->sequence = (guint16)g_random_int ();
   lane->appsrc = gst_element_factory_make ("appsrc", NULL);
   g_autoptr (GstCaps) caps = lane_caps (lane, index);
-  g_object_set (lane->appsrc, "caps", caps, "is-live", TRUE, "format", GST_FORMAT_TIME, "max-bytes",
+  /* Not live, though it is: a live source that is stopped between taking a list and pushing it
+   * unrefs what is not there (GstBaseSrc 1.22). */
+  g_object_set (lane->appsrc, "caps", caps, "format", GST_FORMAT_TIME, "max-bytes",
       (guint64)0, "block", FALSE, NULL);
   gst_app_src_set_callbacks (
       GST_APP_SRC (lane->appsrc), &callbacks, spt_webrtc_peer_ref (self), spt_webrtc_peer_unref);
