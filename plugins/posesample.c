@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Every format is two grids of samples: that of the first component (luma, or red) and that of the
- * two others (chroma at its own size, or green and blue in the same place). Each is read with
- * bilinear weights, then range and matrix of the colours are applied as one affine map. */
+/* Every format is one to three grids of samples, one for each component: all in the same places, or
+ * chroma at its own size. Each is read with bilinear weights; then range and matrix of the colours
+ * and the range that the model wants are applied as one affine map. */
 #include "config.h"
 
 #include "posesample.h"
 
 #include <math.h>
 
-/* Samples of one size: where they are in memory and how pixels of the image meet them. */
+/* The samples of a component: where they are in memory and how pixels of the image meet them. */
 typedef struct {
-  const guint8 *data[3]; /* of its one to three components */
+  const guint8 *data;
   int pixel_stride, stride;
-  float last_x, last_y;     /* the last sample's place */
+  int last_column, last_row;
   float scale_x, scale_y;   /* samples per pixel of the image */
-  float offset_x, offset_y; /* sample place of the middle of the image's first pixel */
+  float offset_x, offset_y; /* which sample is in the middle of the image's first pixel */
+  gboolean as_before;       /* the component before this one has its samples in the same places */
 } Grid;
 
 /* out[i] = m[i][0] a + m[i][1] b + m[i][2] c + m[i][3], clipped to low … high */
@@ -30,11 +31,17 @@ typedef struct {
   double down_x, down_y;     /* one row on */
 } Path;
 
-/* The four samples round a place, and their weights. */
+/* Of a frame: a float still tells its pixels apart. */
+#define MAX_SIDE 65536
+
+/* So many cells of a row are worked on at once, in loops that a compiler turns into vectors. */
+#define CELLS 32
+
+/* Where in a grid they are: the sample to the north-west, and how far on. */
 typedef struct {
-  gsize nw, ne, sw, se; /* offsets in bytes */
-  float wx, wy;
-} Taps;
+  gint32 column[CELLS], row[CELLS];
+  float wx[CELLS], wy[CELLS];
+} Places;
 
 /**
  * pose_sample_can:
@@ -45,9 +52,12 @@ gboolean
 pose_sample_can (const GstVideoInfo *info)
 {
   const GstVideoFormatInfo *format = info->finfo;
-  if (!format || GST_VIDEO_INFO_WIDTH (info) < 1 || GST_VIDEO_INFO_HEIGHT (info) < 1)
+  if (!format || GST_VIDEO_INFO_WIDTH (info) < 1 || GST_VIDEO_INFO_WIDTH (info) > MAX_SIDE ||
+      GST_VIDEO_INFO_HEIGHT (info) < 1 || GST_VIDEO_INFO_HEIGHT (info) > MAX_SIDE)
     return FALSE;
   guint n = GST_VIDEO_FORMAT_INFO_N_COMPONENTS (format);
+  if (GST_VIDEO_FORMAT_INFO_FORMAT (format) == GST_VIDEO_FORMAT_VYUY)
+    return FALSE; /* GStreamer describes it as UYVY */
   if (GST_VIDEO_FORMAT_INFO_IS_COMPLEX (format) || GST_VIDEO_FORMAT_INFO_IS_TILED (format) ||
       GST_VIDEO_FORMAT_INFO_HAS_PALETTE (format) || GST_VIDEO_FORMAT_INFO_BITS (format) != 8)
     return FALSE;
@@ -56,35 +66,33 @@ pose_sample_can (const GstVideoInfo *info)
       return FALSE;
   if (GST_VIDEO_FORMAT_INFO_IS_GRAY (format))
     return n == 1;
-  if (n < 3 || !(GST_VIDEO_FORMAT_INFO_IS_YUV (format) || GST_VIDEO_FORMAT_INFO_IS_RGB (format)))
-    return FALSE;
-  return GST_VIDEO_FORMAT_INFO_W_SUB (format, 1) == GST_VIDEO_FORMAT_INFO_W_SUB (format, 2) &&
-         GST_VIDEO_FORMAT_INFO_H_SUB (format, 1) == GST_VIDEO_FORMAT_INFO_H_SUB (format, 2) &&
-         GST_VIDEO_FORMAT_INFO_PSTRIDE (format, 1) == GST_VIDEO_FORMAT_INFO_PSTRIDE (format, 2);
+  return n >= 3 && (GST_VIDEO_FORMAT_INFO_IS_YUV (format) || GST_VIDEO_FORMAT_INFO_IS_RGB (format));
 }
 
-/* The grid of components @first … @last. Subsampled ones lie between the pixels, or on the even
- * ones in the directions that the caps call cosited. */
+/* Subsampled components lie between the pixels, or on the even ones in the directions that the caps
+ * call cosited. */
 static Grid
-make_grid (const GstVideoFrame *frame, guint first, guint last)
+make_grid (const GstVideoFrame *frame, guint n)
 {
   const GstVideoFormatInfo *format = frame->info.finfo;
-  guint wide = 1u << GST_VIDEO_FORMAT_INFO_W_SUB (format, first);
-  guint high = 1u << GST_VIDEO_FORMAT_INFO_H_SUB (format, first);
+  int wide = 1 << GST_VIDEO_FORMAT_INFO_W_SUB (format, n);
+  int high = 1 << GST_VIDEO_FORMAT_INFO_H_SUB (format, n);
   GstVideoChromaSite site = frame->info.chroma_site;
-  Grid grid = {
-      .pixel_stride = GST_VIDEO_FRAME_COMP_PSTRIDE (frame, first),
-      .stride = GST_VIDEO_FRAME_COMP_STRIDE (frame, first),
-      .last_x = (float)(GST_VIDEO_FRAME_COMP_WIDTH (frame, first) - 1),
-      .last_y = (float)(GST_VIDEO_FRAME_COMP_HEIGHT (frame, first) - 1),
-      .scale_x = 1.f / wide,
-      .scale_y = 1.f / high,
-      .offset_x = site & GST_VIDEO_CHROMA_SITE_H_COSITED ? 0 : .5f / wide - .5f,
-      .offset_y = site & GST_VIDEO_CHROMA_SITE_V_COSITED ? 0 : .5f / high - .5f,
+  return (Grid){
+      .data = GST_VIDEO_FRAME_COMP_DATA (frame, n),
+      .pixel_stride = GST_VIDEO_FRAME_COMP_PSTRIDE (frame, n),
+      .stride = GST_VIDEO_FRAME_COMP_STRIDE (frame, n),
+      .last_column = GST_VIDEO_FRAME_COMP_WIDTH (frame, n) - 1,
+      .last_row = GST_VIDEO_FRAME_COMP_HEIGHT (frame, n) - 1,
+      .scale_x = 1.f / (float)wide,
+      .scale_y = 1.f / (float)high,
+      .offset_x = site & GST_VIDEO_CHROMA_SITE_H_COSITED ? 0 : .5f / (float)wide - .5f,
+      .offset_y = site & GST_VIDEO_CHROMA_SITE_V_COSITED ? 0 : .5f / (float)high - .5f,
+      .as_before =
+          n > 0 &&
+          GST_VIDEO_FORMAT_INFO_W_SUB (format, n) == GST_VIDEO_FORMAT_INFO_W_SUB (format, n - 1) &&
+          GST_VIDEO_FORMAT_INFO_H_SUB (format, n) == GST_VIDEO_FORMAT_INFO_H_SUB (format, n - 1),
   };
-  for (guint i = first; i <= last; i++)
-    grid.data[i - first] = GST_VIDEO_FRAME_COMP_DATA (frame, i);
-  return grid;
 }
 
 /* Range and matrix of the caps and the model's range in one. */
@@ -126,58 +134,70 @@ make_colours (const GstVideoInfo *info, float low, float high)
 static inline float
 clip (float value, float low, float high)
 {
-  return value > low ? (value < high ? value : high) : low;
+  value = value > low ? value : low; /* in this form each is one instruction */
+  return value < high ? value : high;
 }
 
-static inline Taps
-taps_at (const Grid *grid, float x, float y)
+static void
+find_places (const Grid *grid, const float *x, const float *y, Places *out)
 {
-  float sx = clip (x * grid->scale_x + grid->offset_x, 0, grid->last_x);
-  float sy = clip (y * grid->scale_y + grid->offset_y, 0, grid->last_y);
-  int column = (int)sx, row = (int)sy;
-  gsize right = (float)column < grid->last_x ? (gsize)grid->pixel_stride : 0;
-  gssize below = (float)row < grid->last_y ? grid->stride : 0;
-  gsize nw = (gsize)((gssize)row * grid->stride + (gssize)column * grid->pixel_stride);
-  return (Taps){nw, nw + right, nw + (gsize)below, nw + (gsize)below + right, sx - (float)column,
-      sy - (float)row};
-}
-
-static inline float
-read_taps (const Taps *taps, const guint8 *data)
-{
-  float nw = data[taps->nw], ne = data[taps->ne], sw = data[taps->sw], se = data[taps->se];
-  float north = nw + taps->wx * (ne - nw), south = sw + taps->wx * (se - sw);
-  return north + taps->wy * (south - north);
-}
-
-static inline void
-paint (const Colours *colours, float a, float b, float c, float *out)
-{
-  for (guint i = 0; i < 3; i++) {
-    const float *m = colours->m[i];
-    out[i] = clip (m[0] * a + m[1] * b + m[2] * c + m[3], colours->low, colours->high);
+  for (guint i = 0; i < CELLS; i++) {
+    float sx = clip (x[i] * grid->scale_x + grid->offset_x, 0, (float)grid->last_column);
+    float sy = clip (y[i] * grid->scale_y + grid->offset_y, 0, (float)grid->last_row);
+    out->column[i] = (gint32)sx;
+    out->row[i] = (gint32)sy;
+    out->wx[i] = sx - (float)out->column[i];
+    out->wy[i] = sy - (float)out->row[i];
   }
 }
 
-/* One row of the tensor from (x, y) on; @second is NULL if all is in the first grid. */
-static inline void
-sample_row (const Grid *first, const Grid *second, guint n, const Colours *colours,
-    const Path *path, double x, double y, guint side, float *out)
+static void
+read_places (const Grid *grid, const Places *places, float *out)
 {
-  for (guint i = 0; i < side; i++, out += 3) {
-    float at_x = (float)(x + i * path->across_x), at_y = (float)(y + i * path->across_y);
-    Taps taps = taps_at (first, at_x, at_y);
-    float a = read_taps (&taps, first->data[0]), b = 0, c = 0;
-    if (second) {
-      taps = taps_at (second, at_x, at_y);
-      b = read_taps (&taps, second->data[0]);
-      c = read_taps (&taps, second->data[1]);
-    } else if (n == 3) {
-      b = read_taps (&taps, first->data[1]);
-      c = read_taps (&taps, first->data[2]);
-    }
-    paint (colours, a, b, c, out);
+  guint8 nw[CELLS], ne[CELLS], sw[CELLS], se[CELLS];
+  for (guint i = 0; i < CELLS; i++) {
+    gint32 column = places->column[i], row = places->row[i];
+    const guint8 *north =
+        grid->data + (gssize)row * grid->stride + (gssize)column * grid->pixel_stride;
+    const guint8 *south = row < grid->last_row ? north + grid->stride : north;
+    gssize right = column < grid->last_column ? grid->pixel_stride : 0;
+    nw[i] = north[0];
+    ne[i] = north[right];
+    sw[i] = south[0];
+    se[i] = south[right];
   }
+  for (guint i = 0; i < CELLS; i++) {
+    float north = nw[i] + places->wx[i] * (float)(ne[i] - nw[i]);
+    float south = sw[i] + places->wx[i] * (float)(se[i] - sw[i]);
+    out[i] = north + places->wy[i] * (south - north);
+  }
+}
+
+/* @n_cells of a row, of @n components, from (x, y) on. */
+static void
+sample_cells (const Grid *grids, guint n, const Colours *colours, const Path *path, double x,
+    double y, guint n_cells, float *out)
+{
+  float at_x[CELLS], at_y[CELLS], component[3][CELLS] = {{0}}, painted[3][CELLS];
+  Places places;
+  for (guint i = 0; i < CELLS; i++) {
+    at_x[i] = (float)(x + i * path->across_x);
+    at_y[i] = (float)(y + i * path->across_y);
+  }
+  for (guint c = 0; c < n; c++) {
+    if (!grids[c].as_before)
+      find_places (&grids[c], at_x, at_y, &places);
+    read_places (&grids[c], &places, component[c]);
+  }
+  for (guint c = 0; c < 3; c++)
+    for (guint i = 0; i < CELLS; i++)
+      painted[c][i] =
+          clip (colours->m[c][0] * component[0][i] + colours->m[c][1] * component[1][i] +
+                    colours->m[c][2] * component[2][i] + colours->m[c][3],
+              colours->low, colours->high);
+  for (guint i = 0; i < n_cells; i++)
+    for (guint c = 0; c < 3; c++)
+      out[i * 3 + c] = painted[c][i];
 }
 
 /* Black wherever the row from (x, y) on is outside the image. */
@@ -219,17 +239,16 @@ pose_sample (const GstVideoFrame *frame, const PoseRect *rect, guint side, float
   path.x = rect->cx + first * (path.across_x + path.down_x) - .5;
   path.y = rect->cy + first * (path.across_y + path.down_y) - .5;
 
-  gboolean planes = GST_VIDEO_INFO_IS_YUV (&frame->info);
+  Grid grids[3];
   guint n = GST_VIDEO_INFO_IS_GRAY (&frame->info) ? 1 : 3;
-  Grid luma = make_grid (frame, 0, planes || n == 1 ? 0 : 2);
-  Grid chroma = planes ? make_grid (frame, 1, 2) : luma;
+  for (guint c = 0; c < n; c++)
+    grids[c] = make_grid (frame, c);
   Colours colours = make_colours (&frame->info, low, high);
   for (guint row = 0; row < side; row++, tensor += 3 * side) {
     double x = path.x + row * path.down_x, y = path.y + row * path.down_y;
-    if (planes)
-      sample_row (&luma, &chroma, 3, &colours, &path, x, y, side, tensor);
-    else
-      sample_row (&luma, NULL, n, &colours, &path, x, y, side, tensor);
+    for (guint i = 0; i < side; i += CELLS)
+      sample_cells (grids, n, &colours, &path, x + i * path.across_x, y + i * path.across_y,
+          MIN (side - i, CELLS), tensor + 3 * i);
     if (border == POSE_BORDER_ZERO)
       blacken_row (&frame->info, &path, x, y, side, low, tensor);
   }

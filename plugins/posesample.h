@@ -8,7 +8,7 @@
 
 /* For pad templates; what pose_sample() understands. */
 #define POSE_SAMPLE_FORMATS                                                                        \
-  "{ I420, NV12, YV12, NV21, YUY2, UYVY, YVYU, VYUY, Y42B, Y444, RGB, BGR, RGBx, BGRx, xRGB, "     \
+  "{ I420, NV12, YV12, NV21, YUY2, UYVY, YVYU, Y42B, Y444, RGB, BGR, RGBx, BGRx, xRGB, "           \
   "xBGR, "                                                                                         \
   "RGBA, BGRA, ARGB, ABGR, GRAY8 }"
 
