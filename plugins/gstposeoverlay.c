@@ -141,6 +141,8 @@ make_blur (GstPoseOverlay *self, const GstVideoInfo *info)
 {
   gst_video_info_set_format (&self->small_info, GST_VIDEO_INFO_FORMAT (info),
       (guint)MAX (info->width / BLUR, 2), (guint)MAX (info->height / BLUR, 2));
+  self->small_info.fps_n = info->fps_n;
+  self->small_info.fps_d = info->fps_d;
   self->small_info.colorimetry = info->colorimetry;
   self->small_info.chroma_site = info->chroma_site;
   self->down = gst_video_converter_new (info, &self->small_info,

@@ -6,12 +6,14 @@
 #include <gst/gst.h>
 
 #include "gstclimbersrc.h"
+#include "gstposedetect.h"
 #include "gstposeoverlay.h"
 
 static gboolean
 plugin_init (GstPlugin *plugin)
 {
-  return GST_ELEMENT_REGISTER (climbersrc, plugin) && GST_ELEMENT_REGISTER (poseoverlay, plugin);
+  return GST_ELEMENT_REGISTER (climbersrc, plugin) && GST_ELEMENT_REGISTER (posedetect, plugin) &&
+         GST_ELEMENT_REGISTER (poseoverlay, plugin);
 }
 
 GST_PLUGIN_DEFINE (GST_VERSION_MAJOR, GST_VERSION_MINOR, spotter, "Elements of Spotter",

@@ -32,8 +32,10 @@ folders (void)
   const char *chosen = g_getenv ("SPOTTER_MODELS");
   g_autofree char *own = pose_own_folder ();
   g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
-  if (chosen && *chosen)
+  if (chosen && *chosen) { /* and nowhere else */
     g_strv_builder_add (builder, chosen);
+    return g_strv_builder_end (builder);
+  }
   g_autofree char *built = g_build_filename (own, "..", "data", "models", NULL);
   g_strv_builder_add (builder, built);
   g_strv_builder_add (builder, SPT_MODELS_DIR);

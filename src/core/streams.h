@@ -10,8 +10,7 @@ G_DECLARE_FINAL_TYPE (SptStreams, spt_streams, SPT, STREAMS, GObject)
 
 void spt_streams_declare_options (SptSettings *settings);
 SptStreams *spt_streams_new (SptSettings *settings);
-void spt_streams_set_pose (
-    SptStreams *self, const char *name, const GstStructure *pose);
+void spt_streams_set_pose (SptStreams *self, const char *name, const GstStructure *pose);
 SptStream *spt_streams_put (SptStreams *self, const char *name, const char *const *sources,
     gboolean trusted, GError **error);
 gboolean spt_streams_remove (SptStreams *self, const char *name, GError **error);

@@ -385,9 +385,8 @@ print_camera (JsonArray *cameras, guint index, JsonNode *node, gpointer data)
   for (guint i = 0; i < json_array_get_length (modes); i++) {
     JsonObject *mode = json_array_get_object_element (modes, i);
     g_print ("     %-8s %4" G_GINT64_FORMAT " x %-4" G_GINT64_FORMAT " %3.0f fps  %s\n",
-        json_object_get_string_member (mode, "format"),
-        json_object_get_int_member (mode, "width"), json_object_get_int_member (mode, "height"),
-        json_object_get_double_member (mode, "fps"),
+        json_object_get_string_member (mode, "format"), json_object_get_int_member (mode, "width"),
+        json_object_get_int_member (mode, "height"), json_object_get_double_member (mode, "fps"),
         json_object_get_string_member (mode, "source"));
   }
 }

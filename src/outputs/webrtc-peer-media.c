@@ -170,8 +170,8 @@ spt_webrtc_peer_add_sender (SptWebrtcPeer *self, guint index)
   g_autoptr (GstCaps) caps = lane_caps (lane, index);
   /* Not live, though it is: a live source that is stopped between taking a list and pushing it
    * unrefs what is not there (GstBaseSrc 1.22). */
-  g_object_set (lane->appsrc, "caps", caps, "format", GST_FORMAT_TIME, "max-bytes",
-      (guint64)0, "block", FALSE, NULL);
+  g_object_set (lane->appsrc, "caps", caps, "format", GST_FORMAT_TIME, "max-bytes", (guint64)0,
+      "block", FALSE, NULL);
   gst_app_src_set_callbacks (
       GST_APP_SRC (lane->appsrc), &callbacks, spt_webrtc_peer_ref (self), spt_webrtc_peer_unref);
   gst_bin_add (GST_BIN (self->pipeline), lane->appsrc);

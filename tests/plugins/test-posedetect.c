@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The element as others use it: with the real models, on the drawn climber, whose joints are known.
+ */
+#include <gst/check/gstharness.h>
+#include <gst/video/video.h>
+#include <math.h>
+
+#include "posemeta.h"
+
+/* Joints that lie so near, in parts of the body's height, are right (pose.md 19). */
+#define RIGHT 0.05
+
+static const guint joints[] = {11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28};
+
+static GstHarness *
+start (const char *description)
+{
+  GstHarness *h = gst_harness_new_parse (description);
+  gst_harness_play (h);
+  return h;
+}
+
+/* A harness of the element alone, fed with one and the same picture. */
+static GstHarness *
+fed (const char *properties, GstBuffer **picture)
+{
+  GstHarness *source =
+      start ("climbersrc num-buffers=1 ! capsfilter caps=\"video/x-raw,width=640,height=360\"");
+  *picture = gst_harness_pull (source);
+  gst_harness_teardown (source);
+  g_autofree char *text = g_strconcat ("posedetect ", properties, NULL);
+  GstHarness *h = gst_harness_new_parse (text);
+  gst_harness_set_src_caps_str (
+      h, "video/x-raw, format=I420, width=640, height=360, framerate=30/1");
+  return h;
+}
+
+/* FALSE after saying what is missing. */
+static gboolean
+has_models (void)
+{
+  GstBuffer *picture;
+  g_autoptr (GError) error = NULL;
+  GstHarness *h = fed ("fps=0", &picture);
+  g_autoptr (GstBus) bus = gst_bus_new ();
+  gst_element_set_bus (h->element, bus);
+  gboolean ok = gst_harness_push (h, picture) == GST_FLOW_OK;
+  g_autoptr (GstMessage) message = ok ? NULL : gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR);
+  if (message)
+    gst_message_parse_error (message, &error, NULL);
+  gst_harness_teardown (h);
+  if (!ok)
+    g_test_skip (error ? error->message : "the models are missing");
+  return ok;
+}
+
+static gboolean
+joint (GstBuffer *buffer, guint n, double *x, double *y)
+{
+  GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, "spotter-climber");
+  g_autofree char *fx = g_strdup_printf ("x-%u", n), *fy = g_strdup_printf ("y-%u", n);
+  GstStructure *s = meta ? gst_custom_meta_get_structure (meta) : NULL;
+  return s && gst_structure_get_double (s, fx, x) && gst_structure_get_double (s, fy, y);
+}
+
+/* How many of the twelve are right. */
+static guint
+count_right (GstBuffer *buffer, const GstPosePerson *person, int width, int height, double body)
+{
+  guint right = 0;
+  for (guint i = 0; i < G_N_ELEMENTS (joints); i++) {
+    double x, y;
+    g_assert_true (joint (buffer, joints[i], &x, &y));
+    const PoseLandmark *p = &person->image[joints[i]];
+    right += hypot (p->x * width - x, p->y * height - y) < RIGHT * body;
+  }
+  return right;
+}
+
+static void
+test_finds_the_climber (gconstpointer view)
+{
+  guint found = 0, right = 0;
+  const guint frames = 60;
+  if (!has_models ())
+    return;
+  g_autofree char *text = g_strdup_printf (
+      "climbersrc num-buffers=%u view=%s ! "
+      "video/x-raw, width=1280, height=720, framerate=30/1 ! posedetect fps=0 smoothing=false",
+      frames, (const char *)view);
+  GstHarness *h = start (text);
+  for (guint i = 0; i < frames; i++) {
+    g_autoptr (GstBuffer) buffer = gst_harness_pull (h);
+    const GstPoseMeta *meta = gst_buffer_get_pose_meta (buffer);
+    g_assert_true (meta->analysed);
+    g_assert_cmpuint (meta->number, ==, i);
+    if (meta->n_people) {
+      found++;
+      g_assert_cmpuint (meta->people[0].id, ==, 1);
+      right += count_right (buffer, &meta->people[0], 1280, 720, 0.8 * 720);
+    }
+  }
+  g_test_message ("found in %u of %u, %.1f %% of the joints right", found, frames,
+      100.0 * right / MAX (found * G_N_ELEMENTS (joints), 1));
+  g_assert_cmpuint (found, >=, frames - 5); /* motion is not known at first */
+  g_assert_cmpuint (right * 10, >=, found * G_N_ELEMENTS (joints) * 9);
+  gst_harness_teardown (h);
+}
+
+static void
+test_analyses_so_many_and_holds_between (void)
+{
+  if (!has_models ())
+    return;
+  GstHarness *h = start ("climbersrc num-buffers=30 ! video/x-raw, framerate=30/1 ! "
+                         "posedetect fps=10");
+  guint analysed = 0;
+  GstPosePerson last = {0};
+  for (guint i = 0; i < 30; i++) {
+    g_autoptr (GstBuffer) buffer = gst_harness_pull (h);
+    const GstPoseMeta *meta = gst_buffer_get_pose_meta (buffer);
+    g_assert_cmpint (meta->analysed, ==, i % 3 == 0);
+    analysed += meta->analysed;
+    g_assert_cmpuint (meta->number, ==, analysed - 1);
+    if (!meta->analysed && meta->n_people)
+      g_assert_cmpmem (&last, sizeof last, &meta->people[0], sizeof last);
+    if (meta->n_people)
+      last = meta->people[0];
+  }
+  g_assert_cmpuint (analysed, ==, 10);
+  gst_harness_teardown (h);
+}
+
+/* The same picture in every format, of odd sizes, 601 and 709, limited and full. */
+static void
+test_every_format_sees_the_same (void)
+{
+  static const char *const formats[] = {"I420", "YV12", "NV12", "NV21", "YUY2", "UYVY", "RGB",
+      "BGR", "RGBx", "BGRx", "xRGB", "BGRA", "ARGB", "Y444"};
+  static const char *const colours[] = {"bt709", "bt601", "1:3:5:1", "1:4:16:4"};
+  if (!has_models ())
+    return;
+  for (guint i = 0; i < G_N_ELEMENTS (formats) + G_N_ELEMENTS (colours); i++) {
+    const char *format = i < G_N_ELEMENTS (formats) ? formats[i] : "I420";
+    const char *colour = i < G_N_ELEMENTS (formats) ? NULL : colours[i - G_N_ELEMENTS (formats)];
+    g_autofree char *text = g_strdup_printf (
+        "climbersrc num-buffers=8 ! video/x-raw, width=1280, height=720, framerate=30/1 ! "
+        "videoscale ! video/x-raw, width=851, height=479 ! videoconvert ! "
+        "video/x-raw, format=%s%s%s ! posedetect fps=0 smoothing=false",
+        format, colour ? ", colorimetry=" : "", colour ? colour : "");
+    GstHarness *h = start (text);
+    guint found = 0;
+    for (guint k = 0; k < 8; k++) {
+      g_autoptr (GstBuffer) buffer = gst_harness_pull (h);
+      const GstPoseMeta *meta = gst_buffer_get_pose_meta (buffer);
+      const GstPosePerson *person = meta->n_people ? &meta->people[0] : NULL;
+      double x, y;
+      if (!person || !joint (buffer, 11, &x, &y))
+        continue;
+      found++;
+      g_assert_cmpfloat_with_epsilon (person->image[11].x, x / 1280, 0.04);
+      g_assert_cmpfloat_with_epsilon (person->image[11].y, y / 720, 0.06);
+    }
+    g_test_message ("%s %s: %u", format, colour ? colour : "", found);
+    g_assert_cmpuint (found, >=, 4);
+    gst_harness_teardown (h);
+  }
+}
+
+static guint
+push (GstHarness *h, GstBuffer *picture, GstClockTime pts, GstBufferFlags flags)
+{
+  GstBuffer *copy = gst_buffer_copy (picture);
+  GST_BUFFER_PTS (copy) = pts;
+  GST_BUFFER_FLAG_UNSET (copy, GST_BUFFER_FLAG_DISCONT);
+  GST_BUFFER_FLAG_SET (copy, flags);
+  g_assert_cmpint (gst_harness_push (h, copy), ==, GST_FLOW_OK);
+  g_autoptr (GstBuffer) out = gst_harness_pull (h);
+  const GstPoseMeta *meta = gst_buffer_get_pose_meta (out);
+  return meta->n_people ? meta->people[0].id : 0;
+}
+
+static guint
+push_until_found (GstHarness *h, GstBuffer *picture, GstClockTime *pts)
+{
+  guint id = 0;
+  for (guint i = 0; i < 40 && !id; i++) {
+    id = push (h, picture, *pts, 0);
+    *pts += GST_SECOND / 30;
+  }
+  g_assert_cmpuint (id, >, 0);
+  return id;
+}
+
+static void
+test_a_flush_a_gap_and_other_caps_begin_anew (void)
+{
+  GstBuffer *picture;
+  GstClockTime pts = 0;
+  if (!has_models ())
+    return;
+  GstHarness *h = fed ("fps=0", &picture);
+  guint first = push_until_found (h, picture, &pts);
+  g_assert_cmpuint (push (h, picture, pts, 0), ==, first);
+  gst_harness_push_event (h, gst_event_new_flush_start ());
+  gst_harness_push_event (h, gst_event_new_flush_stop (TRUE));
+  GstSegment segment;
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  pts = 0;
+  guint second = push_until_found (h, picture, &pts);
+  g_assert_cmpuint (second, >, first);
+  push (h, picture, pts + 5 * GST_SECOND, GST_BUFFER_FLAG_DISCONT);
+  pts += 6 * GST_SECOND;
+  g_assert_cmpuint (push_until_found (h, picture, &pts), >, second);
+  gst_harness_push_event (h, gst_event_new_eos ());
+  gst_buffer_unref (picture);
+  gst_harness_teardown (h);
+}
+
+static void
+test_regions (void)
+{
+  static const char *const bad[] = {
+      "0,0,0,0", "1,1,0.5", "nonsense", "nan,nan,nan,nan", "0,0,1,-1"};
+  GstBuffer *picture;
+  if (!has_models ())
+    return;
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++) { /* no region: found as ever */
+    g_autofree char *properties = g_strdup_printf ("fps=0 region=\"%s\"", bad[i]);
+    GstHarness *h = fed (properties, &picture);
+    GstClockTime pts = 0;
+    push_until_found (h, picture, &pts);
+    gst_buffer_unref (picture);
+    gst_harness_teardown (h);
+  }
+  GstHarness *h = fed ("fps=0 region=0,0,0.2,0.2", &picture); /* nobody is there */
+  for (guint i = 0; i < 20; i++)
+    g_assert_cmpuint (push (h, picture, i * GST_SECOND / 30, 0), ==, 0);
+  gst_buffer_unref (picture);
+  gst_harness_teardown (h);
+}
+
+static void
+test_a_missing_model_says_what_to_install (void)
+{
+  GstBuffer *picture;
+  g_autoptr (GError) error = NULL;
+  g_setenv ("SPOTTER_MODELS", "/nonexistent", TRUE);
+  GstHarness *h = fed ("fps=0", &picture);
+  g_autoptr (GstBus) bus = gst_bus_new ();
+  gst_element_set_bus (h->element, bus);
+  GST_BUFFER_PTS (picture) = 0;
+  g_assert_cmpint (gst_harness_push (h, picture), ==, GST_FLOW_ERROR);
+  g_autoptr (GstMessage) message =
+      gst_bus_timed_pop_filtered (bus, 10 * GST_SECOND, GST_MESSAGE_ERROR);
+  g_assert_nonnull (message);
+  gst_message_parse_error (message, &error, NULL);
+  g_test_message ("%s", error->message);
+  g_assert_nonnull (strstr (error->message, "./dev build"));
+  gst_harness_teardown (h);
+  g_unsetenv ("SPOTTER_MODELS");
+}
+
+static void
+test_every_constant_is_a_property_with_its_default (void)
+{
+  static const struct {
+    const char *name;
+    double value;
+  } constants[] = {{"accept-q", 0.45}, {"accept-q-moving", 0.25}, {"accept-m", 0.15},
+      {"deny-time", 3}, {"deny-dropped-time", 5}, {"drop-q", 0.45}, {"drop-m", 0.10},
+      {"drop-q-alone", 0.20}, {"drop-time", 0.5}, {"average", 0.2}, {"side-least", 0.12},
+      {"side-most", 3}, {"motion-change", 12}, {"motion-flood", 0.3}, {"blob-least", 0.4}};
+  g_autoptr (GstElement) element =
+      gst_object_ref_sink (gst_element_factory_make ("posedetect", NULL));
+  for (guint i = 0; i < G_N_ELEMENTS (constants); i++) {
+    double value;
+    g_object_get (element, constants[i].name, &value, NULL);
+    g_assert_cmpfloat_with_epsilon (value, constants[i].value, 1e-6);
+    g_object_set (element, constants[i].name, value / 2, NULL);
+    g_object_get (element, constants[i].name, &value, NULL);
+    g_assert_cmpfloat_with_epsilon (value, constants[i].value / 2, 1e-6);
+  }
+}
+
+int
+main (int argc, char **argv)
+{
+  gst_init (&argc, &argv);
+  g_test_init (&argc, &argv, NULL);
+  gst_object_unref (gst_plugin_load_file (SPT_TEST_PLUGIN, NULL));
+  g_test_add_data_func ("/posedetect/finds-the-climber/front", "front", test_finds_the_climber);
+  g_test_add_data_func ("/posedetect/finds-the-climber/back", "back", test_finds_the_climber);
+  g_test_add_data_func ("/posedetect/finds-the-climber/stand", "stand", test_finds_the_climber);
+  g_test_add_func (
+      "/posedetect/analyses-so-many-and-holds-between", test_analyses_so_many_and_holds_between);
+  g_test_add_func ("/posedetect/every-format-sees-the-same", test_every_format_sees_the_same);
+  g_test_add_func ("/posedetect/a-flush-a-gap-and-other-caps-begin-anew",
+      test_a_flush_a_gap_and_other_caps_begin_anew);
+  g_test_add_func ("/posedetect/regions", test_regions);
+  g_test_add_func ("/posedetect/a-missing-model-says-what-to-install",
+      test_a_missing_model_says_what_to_install);
+  g_test_add_func ("/posedetect/every-constant-is-a-property-with-its-default",
+      test_every_constant_is_a_property_with_its_default);
+  return g_test_run ();
+}
