@@ -183,6 +183,46 @@ test_same_as_mediapipe (gconstpointer data)
   compare (&result, json_node_get_object (golden), info.width, info.height);
 }
 
+typedef struct {
+  BlazePose *pose;
+  const GstVideoFrame *frame;
+  PoseDetection found[8];
+} Looker;
+
+static gpointer
+look (gpointer data)
+{
+  Looker *self = data;
+  PoseRect all = blazepose_letterbox (&self->frame->info);
+  for (guint i = 0; i < G_N_ELEMENTS (self->found); i++)
+    blazepose_detect (self->pose, self->frame, &all, 0.5f, &self->found[i], 1);
+  return NULL;
+}
+
+/* Lite and full have one detector's file. */
+static void
+test_two_threads_share_a_model (void)
+{
+  BlazePose *lite = get_pose (0), *full = lite ? get_pose (1) : NULL;
+  if (!full)
+    return;
+  g_autoptr (GstSample) sample = read_picture (&pictures[0]);
+  GstVideoInfo info;
+  GstVideoFrame frame;
+  g_assert_true (gst_video_info_from_caps (&info, gst_sample_get_caps (sample)));
+  g_assert_true (gst_video_frame_map (&frame, &info, gst_sample_get_buffer (sample), GST_MAP_READ));
+  Looker one = {lite, &frame}, other = {full, &frame};
+  GThread *thread = g_thread_new ("other", look, &other);
+  look (&one);
+  g_thread_join (thread);
+  gst_video_frame_unmap (&frame);
+  g_assert_cmpfloat (one.found[0].score, >, 0.9);
+  for (guint i = 0; i < G_N_ELEMENTS (one.found); i++) {
+    g_assert_cmpfloat (one.found[i].score, ==, one.found[0].score);
+    g_assert_cmpmem (&one.found[i], sizeof one.found[i], &other.found[i], sizeof other.found[i]);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -195,6 +235,7 @@ main (int argc, char **argv)
       g_test_add_data_func (
           path, GUINT_TO_POINTER (kind * G_N_ELEMENTS (pictures) + i), test_same_as_mediapipe);
     }
+  g_test_add_func ("/pose-golden/two-threads-share-a-model", test_two_threads_share_a_model);
   int status = g_test_run ();
   for (guint kind = 0; kind < G_N_ELEMENTS (kinds); kind++)
     g_clear_pointer (&poses[kind], blazepose_free);
