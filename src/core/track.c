@@ -451,6 +451,16 @@ spt_track_is_active (SptTrack *self)
   return active;
 }
 
+/* TRUE when nothing more will come. */
+gboolean
+spt_track_has_ended (SptTrack *self)
+{
+  g_mutex_lock (&self->lock);
+  gboolean ended = self->ended;
+  g_mutex_unlock (&self->lock);
+  return ended;
+}
+
 /* TRUE when pictures have come in another order than they are shown. */
 gboolean
 spt_track_reorders (SptTrack *self)

@@ -48,5 +48,6 @@ void spt_track_request_keyframe (SptTrack *self);
 GstCaps *spt_track_get_caps (SptTrack *self);
 GstClockTime spt_track_newest_pts (SptTrack *self);
 gboolean spt_track_is_active (SptTrack *self);
+gboolean spt_track_has_ended (SptTrack *self);
 gboolean spt_track_reorders (SptTrack *self);
 void spt_track_get_stats (SptTrack *self, SptTrackStats *stats);

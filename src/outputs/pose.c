@@ -7,7 +7,8 @@
  *        ?empty=1                         empty lists while nobody is there
  *   GET /api/pose?src=NAME                the latest
  *
- * What subscribers say is told to the others of the same stream. Main context but where noted. */
+ * What subscribers say is told to the others of the same stream; start_recording and stop_recording
+ * are obeyed, and answered to all of them. Main context but where noted. */
 #include "config.h"
 
 #include <string.h>
@@ -17,9 +18,11 @@
 #include "error.h"
 #include "json.h"
 #include "live.h"
+#include "pose-keeper.h"
 #include "pose-message.h"
 #include "pose-packer.h"
 #include "pose-push.h"
+#include "pose-recording.h"
 #include "track.h"
 #include "viewer.h"
 
@@ -36,12 +39,18 @@ static const SptOption options[] = {
     {"pose.push", SPT_OPTION_STRINGS, NULL, 0, 0,
         "WebSocket addresses of applications that get the poses of the stream that /ws/pose/ "
         "gives"},
+    {"pose.enabled", SPT_OPTION_STRING, "demand", 0, 0,
+        "demand: people are looked for while somebody wants to know; always"},
+    {"pose.recordings", SPT_OPTION_STRING, "", 0, 0,
+        "folder for start_recording; empty: recordings in the state directory"},
 };
 
 typedef struct {
   SptHost *host;
   GPtrArray *subscribers; /* of Subscriber */
   GPtrArray *pushes;      /* of SptPosePush */
+  GPtrArray *recordings;  /* of SptPoseRecording */
+  SptPoseKeeper *keeper;  /* NULL: on demand */
   guint tick_id;
 } Door;
 
@@ -143,6 +152,106 @@ relay (Door *self, Subscriber *from, const char *text, gsize size)
   }
 }
 
+/* ---- recordings --------------------------------------------------------------------------- */
+
+/* All subscribers of the stream, also who has asked. */
+static void
+tell (Door *self, SptPoseRecording *recording, const char *type)
+{
+  SptStream *stream = spt_pose_recording_get_stream (recording);
+  g_autoptr (JsonBuilder) builder = json_builder_new ();
+  json_builder_begin_object (builder);
+  json_builder_set_member_name (builder, "type");
+  json_builder_add_string_value (builder, type);
+  json_builder_set_member_name (builder, "session_id");
+  json_builder_add_string_value (builder, spt_pose_recording_get_session (recording));
+  json_builder_set_member_name (builder, "name");
+  json_builder_add_string_value (builder, spt_pose_recording_get_name (recording));
+  json_builder_set_member_name (builder, "source");
+  json_builder_add_string_value (builder, spt_stream_get_name (stream));
+  json_builder_set_member_name (builder, "frames");
+  json_builder_add_int_value (builder, (gint64)spt_pose_recording_count (recording));
+  json_builder_end_object (builder);
+  g_autoptr (JsonNode) node = json_builder_get_root (builder);
+  g_autofree char *text = json_to_string (node, FALSE);
+  g_autoptr (GBytes) frame = spt_ws_frame_text (text, strlen (text));
+  for (guint i = 0; i < self->subscribers->len; i++) {
+    Subscriber *to = g_ptr_array_index (self->subscribers, i);
+    if (find_stream (self, to->name) == stream)
+      spt_ws_send (to->socket, frame);
+  }
+}
+
+static SptPoseRecording *
+find_recording (Door *self, SptStream *stream)
+{
+  for (guint i = 0; i < self->recordings->len; i++) {
+    SptPoseRecording *recording = g_ptr_array_index (self->recordings, i);
+    if (spt_pose_recording_get_stream (recording) == stream)
+      return recording;
+  }
+  return NULL;
+}
+
+static void
+stop_recording (Door *self, SptPoseRecording *recording)
+{
+  tell (self, recording, "recording_stopped");
+  g_ptr_array_remove (self->recordings, recording);
+}
+
+static void
+on_recording_failed (SptPoseRecording *recording, const GError *error, gpointer data)
+{
+  GST_WARNING ("%s: recording: %s", spt_stream_get_name (spt_pose_recording_get_stream (recording)),
+      error->message);
+  stop_recording (data, recording);
+}
+
+static void
+start_recording (Door *self, Subscriber *from, SptStream *stream, JsonObject *object)
+{
+  const char *directory = spt_settings_string (self->host->settings, "pose.recordings");
+  const char *state = g_getenv ("STATE_DIRECTORY");
+  g_autofree char *fallback =
+      state && *state ? g_build_filename (state, "recordings", NULL)
+                      : g_build_filename (g_get_user_state_dir (), "spotter", "recordings", NULL);
+  JsonNode *name = json_object_get_member (object, "name");
+  gboolean named = name && json_node_get_value_type (name) == G_TYPE_STRING;
+  g_autoptr (GError) error = NULL;
+  SptPoseRecording *recording = spt_pose_recording_new (stream, *directory ? directory : fallback,
+      named ? json_node_get_string (name) : NULL, on_recording_failed, self, &error);
+  if (!recording) {
+    spt_ws_fail (from->socket, "start_recording", error);
+    return;
+  }
+  g_ptr_array_add (self->recordings, recording);
+  tell (self, recording, "recording_started");
+}
+
+static void
+on_recording_word (Door *self, Subscriber *from, const char *word, JsonObject *object)
+{
+  SptStream *stream = find_stream (self, from->name);
+  SptPoseRecording *recording = stream ? find_recording (self, stream) : NULL;
+  gboolean start = g_str_equal (word, "start_recording");
+  g_autoptr (GError) error = NULL;
+  if (!stream)
+    error = g_error_new (SPT_ERROR, SPT_ERROR_NOT_FOUND, "there is no stream yet");
+  else if (start && recording)
+    error = g_error_new (SPT_ERROR, SPT_ERROR_INVALID, "the stream is being recorded already");
+  else if (!start && !recording)
+    error = g_error_new (SPT_ERROR, SPT_ERROR_INVALID, "the stream is not being recorded");
+  if (error)
+    spt_ws_fail (from->socket, word, error);
+  else if (start)
+    start_recording (self, from, stream, object);
+  else
+    stop_recording (self, recording);
+}
+
+/* ---- what subscribers say ----------------------------------------------------------------- */
+
 static void
 on_text (SptWsSocket *socket, const char *text, gsize size, gpointer data)
 {
@@ -156,7 +265,7 @@ on_text (SptWsSocket *socket, const char *text, gsize size, gpointer data)
   if (!object)
     say_wrong (socket, "a message must be a JSON object");
   else if (g_str_equal (word, "start_recording") || g_str_equal (word, "stop_recording"))
-    say_wrong (socket, "recording is not possible yet");
+    on_recording_word (data, self, word, object);
   else if (!g_str_equal (word, "pose")) /* those come from here only */
     relay (data, self, text, size);
 }
@@ -355,6 +464,8 @@ on_tick (gpointer data)
     if (subscriber->heartbeat)
       say_status (subscriber);
   }
+  if (self->keeper)
+    spt_pose_keeper_tick (self->keeper);
   for (guint i = 0; i < self->pushes->len; i++)
     spt_pose_push_tick (g_ptr_array_index (self->pushes, i), find_stream (self, NULL));
   return G_SOURCE_CONTINUE;
@@ -367,6 +478,8 @@ stop (gpointer data)
   Door *self = data;
   g_source_remove (self->tick_id);
   g_ptr_array_unref (self->pushes);
+  g_ptr_array_unref (self->recordings);
+  g_clear_pointer (&self->keeper, spt_pose_keeper_free);
   g_ptr_array_unref (self->subscribers);
   g_free (self);
 }
@@ -380,6 +493,9 @@ start (SptHost *host, GError **error)
   self->host = host;
   self->subscribers = g_ptr_array_new ();
   self->pushes = g_ptr_array_new_with_free_func ((GDestroyNotify)spt_pose_push_free);
+  self->recordings = g_ptr_array_new_with_free_func ((GDestroyNotify)spt_pose_recording_free);
+  if (g_str_equal (spt_settings_string (host->settings, "pose.enabled"), "always"))
+    self->keeper = spt_pose_keeper_new (host->streams);
   self->tick_id = g_timeout_add_seconds (1, on_tick, self);
   for (; *urls; urls++) {
     SptPosePush *push = spt_pose_push_new (*urls, error);

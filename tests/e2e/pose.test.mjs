@@ -6,10 +6,10 @@ import assert from 'node:assert/strict';
 import {createHash} from 'node:crypto';
 import {createServer} from 'node:http';
 import {once} from 'node:events';
-import {existsSync} from 'node:fs';
-import {resolve} from 'node:path';
+import {readFileSync, readdirSync} from 'node:fs';
+import {join} from 'node:path';
 import {isWall, keep, look, openBrowser, openPage, player} from '../lib/browser.mjs';
-import {run, startSpotter, temporaryDirectory, waitFor} from '../lib/lib.mjs';
+import {SPOTTER, run, start, startSpotter, temporaryDirectory, waitFor} from '../lib/lib.mjs';
 import {WsClient} from '../lib/ws.mjs';
 
 const CLIMBER = {streams: {camera: 'test:climber', ball: 'test:ball'}};
@@ -85,6 +85,67 @@ test('subscribers talk with one another; what is no object is refused; a strange
   assert.ok(!wall.texts.some(({landmarks}) => landmarks === 'forged'));
   const stranger = new WsClient(t, server, '/ws/pose/', {Origin: 'http://stranger.example'});
   await waitFor('403', () => stranger.status === 403);
+});
+
+test('recordings: told to all, kept line by line, one at a time; a disk that cannot be written', async t => {
+  const home = temporaryDirectory(t);
+  const server = await startSpotter(t, {...CLIMBER, options: {'pose.recordings': join(home, 'films')}});
+  const [climber, coach, other] = ['camera', 'camera', 'ball'].map(name => new WsClient(t, server, `/ws/pose/${name}`));
+  await waitFor('poses', () => poses(climber).length > 3 && coach.status === 101 && other.status === 101);
+  const word = (client, type) => client.texts.find(text => text.type === type);
+  climber.frame(1, JSON.stringify({type: 'stop_recording'}));
+  await waitFor('the sentence', () => /^stop_recording: the stream is not being recorded/.test(word(climber, 'error')?.value));
+  climber.frame(1, JSON.stringify({type: 'start_recording', name: '../../etc/first try'}));
+  for (const client of [climber, coach])
+    await waitFor('the start', () => word(client, 'recording_started'));
+  const {session_id: session, name, source} = word(climber, 'recording_started');
+  assert.match(session, /^[0-9a-f]{32}$/);
+  assert.deepEqual([name, source], ['../../etc/first try', 'camera']);
+  coach.frame(1, JSON.stringify({type: 'start_recording'}));
+  await waitFor('the other sentence', () => /is being recorded already/.test(word(coach, 'error')?.value));
+  const before = poses(climber).length;
+  await waitFor('poses', () => poses(climber).length > before + 20);
+  coach.frame(1, JSON.stringify({type: 'stop_recording'}));
+  await waitFor('the end', () => word(climber, 'recording_stopped'));
+  assert.equal(word(climber, 'recording_stopped').session_id, session);
+  assert.equal(word(other, 'recording_started'), undefined);
+  const [file, ...more] = readdirSync(join(home, 'films'));
+  assert.deepEqual([file, more], [`______etc_first_try-${session}.jsonl`, []]);
+  const lines = await waitFor('the file', () => {
+    const text = readFileSync(join(home, 'films', file), 'utf8').trim().split('\n');
+    return text.length === word(climber, 'recording_stopped').frames && text;
+  });
+  lines.forEach((line, i) => {
+    const pose = JSON.parse(line);
+    check(pose);
+    assert.equal(pose.frame_number, i);
+  });
+  assert.ok(lines.length >= 15);
+  const broken = await startSpotter(t, {...CLIMBER, options: {'pose.recordings': '/proc/nowhere'}});
+  const client = new WsClient(t, broken, '/ws/pose/camera');
+  await waitFor('it to be open', () => client.status === 101);
+  client.frame(1, JSON.stringify({type: 'start_recording'}));
+  await waitFor('why not', () => /^start_recording: the recording cannot be written/.test(word(client, 'error')?.value));
+});
+
+test('always: people are looked for though nobody listens, also after the source has come back', async t => {
+  const server = await startSpotter(t, {streams: {camera: 'test:climber'}, options: {'pose.enabled': 'always'}});
+  const running = async () => (await server.json('/api/streams/camera/stats')).branches.some(({element}) => element === 'posedetect');
+  await waitFor('the detector', running);
+  await server.add('second', 'test:ball');
+  await waitFor('that of the new one', async () => (await server.json('/api/streams/second/stats')).branches.some(({element}) => element === 'posedetect'));
+  await fetch(`${server.base}/api/streams?src=second`, {method: 'DELETE'});
+  await server.add('camera', 'test:smpte');
+  await waitFor('it again', running);
+});
+
+test('spotter pose prints lines of JSON; an unknown stream is a sentence', async t => {
+  const server = await startSpotter(t, CLIMBER);
+  const lines = start(t, SPOTTER, ['pose', 'camera', '--url', server.base]);
+  check(JSON.parse((await lines.line(/^\{"type":"pose".*\}$/))[0]));
+  const {code, stderr} = await run(SPOTTER, ['pose', 'nobody', '--url', server.base]);
+  assert.equal(code, 66);
+  assert.match(stderr, /stream not found/);
 });
 
 /** An application's WebSocket server: echoes what it gets; `stop` and `start` it as one likes. */
