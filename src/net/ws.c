@@ -279,7 +279,9 @@ on_lease (SptLease *lease, const GError *error, gpointer data)
   if (!lease) {
     const SptWsMedia *media = self->media;
     stop_playing (self);
-    if (!media->quiet)
+    if (media->failed)
+      media->failed (self, error);
+    else
       spt_ws_fail (self, media->type, error);
     return;
   }

@@ -24,7 +24,8 @@ typedef struct {
   const char *format; /* the consumer's format_name in the API */
   gboolean newest;    /* pictures stand alone: only the newest counts */
   gboolean text;      /* the messages are text, not binary */
-  gboolean quiet;     /* that the stream gives nothing is not told: the door asks again */
+  /* (nullable): the stream gives nothing; else that is told. Main context. */
+  void (*failed) (SptWsSocket *socket, const GError *error);
   /* Returns (transfer full) (nullable): the message; NULL: none. @start is called with the
    * first unit's caps before that, and may put whole frames in front. Writer thread. */
   GstBuffer *(*message) (GstBuffer *unit, GstCaps *caps, gint64 *state, gpointer data);

@@ -6,6 +6,9 @@
 #include "ask.h"
 #include "track.h"
 
+/* Until a stream that gives no poses is asked again. */
+#define AGAIN_S 15
+
 struct _SptPoseKeeper {
   SptStreams *streams;
   GHashTable *kept; /* SptStream → Kept */
@@ -16,6 +19,7 @@ typedef struct {
   SptStream *stream;
   SptAsk *ask;
   SptLease *lease;
+  guint pause; /* seconds */
 } Kept;
 
 static void
@@ -33,7 +37,8 @@ on_kept (SptLease *lease, const GError *error, gpointer data)
 {
   Kept *self = data;
   self->ask = NULL;
-  self->lease = lease; /* or NULL: the next tick asks again */
+  self->lease = lease;
+  self->pause = lease ? 0 : AGAIN_S;
 }
 
 static gboolean
@@ -59,7 +64,7 @@ spt_pose_keeper_tick (SptPoseKeeper *self)
     }
     if (kept->lease && spt_track_has_ended (spt_lease_get_track (kept->lease)))
       g_clear_pointer (&kept->lease, spt_lease_free);
-    if (!kept->lease && !kept->ask)
+    if (!kept->lease && !kept->ask && (!kept->pause || !--kept->pause))
       kept->ask = spt_ask (kept->stream, &want, &consumer, on_kept, kept);
   }
 }

@@ -27,6 +27,8 @@
 /* Messages that wait for the peer. */
 #define WAITING 2
 #define MESSAGE_MAX (64 * 1024)
+/* Until a stream that gives no poses is asked again. */
+#define AGAIN_S 5
 
 GST_DEBUG_CATEGORY_EXTERN (spotter_pose);
 #define GST_CAT_DEFAULT spotter_pose
@@ -45,6 +47,7 @@ struct _SptPosePush {
   SptViewer *viewer;
   int woken;        /* atomic */
   gsize size;       /* of the last message */
+  guint pause;      /* s until the stream is asked again */
   guint64 numbered; /* frames since the connection, or since a recording has begun */
 };
 
@@ -150,8 +153,9 @@ on_lease (SptLease *lease, const GError *error, gpointer data)
   static const SptViewerLimits limits = {SPT_DROP_TO_NEWEST, 1u << 20, 100 * GST_MSECOND};
   SptPosePush *self = data;
   self->ask = NULL;
-  if (!lease) { /* the next tick asks again */
+  if (!lease) {
     g_clear_object (&self->stream);
+    self->pause = AGAIN_S;
     return;
   }
   self->lease = lease;
@@ -283,7 +287,7 @@ spt_pose_push_tick (SptPosePush *self, SptStream *stream)
   }
   if (self->stream && self->stream != stream)
     stop_asking (self);
-  if (stream && !self->stream)
+  if (stream && !self->stream && (!self->pause || !--self->pause))
     ask (self, stream);
   if (!waiting (self))
     self->moved = now;

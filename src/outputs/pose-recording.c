@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What comes while the disk is busy is collected and written in one piece; more than WAITING_MAX of it is
- * an error, not a gap. */
+/* What comes while the disk is busy is collected and written in one piece; more than WAITING_MAX of
+ * it is an error, not a gap. */
 #include "config.h"
 
 #include "pose-recording.h"

@@ -31,6 +31,8 @@
 #define KEY "pose"
 /* How long GET waits for a frame to be analysed. */
 #define WAIT_S 10
+/* Between two questions to a stream that gives none. */
+#define BACKOFF_MAX_S 30
 
 GST_DEBUG_CATEGORY (spotter_pose); /* also of pose-push.c */
 #define GST_CAT_DEFAULT spotter_pose
@@ -60,6 +62,8 @@ typedef struct {
   char *name;    /* (nullable): the stream asked for; NULL: whichever there is */
   char *session; /* (nullable) */
   gboolean heartbeat, empty;
+  char *told;           /* (nullable): why there are none, as it was told last */
+  guint backoff, pause; /* seconds: that were waited, that are left */
 } Subscriber;
 
 /* ---- one message -------------------------------------------------------------------------- */
@@ -90,11 +94,13 @@ message (GstBuffer *unit, GstCaps *caps, gint64 *state, gpointer data)
   return spt_pose_message (unit, flow->source, GST_BUFFER_OFFSET (unit), flow->clock);
 }
 
+static void on_failed (SptWsSocket *socket, const GError *error);
+
 static const SptWsMedia media = {.type = "pose",
     .format = "pose",
     .newest = TRUE,
     .text = TRUE,
-    .quiet = TRUE,
+    .failed = on_failed,
     .message = message};
 
 /* ---- subscribers -------------------------------------------------------------------------- */
@@ -113,7 +119,7 @@ play (Subscriber *self)
 {
   static const SptWant want = {.container = "pose", .overlay = "meta", .no_audio = TRUE};
   SptStream *stream = find_stream (self->door, self->name);
-  if (!stream || spt_ws_is_playing (self->socket))
+  if (!stream || spt_ws_is_playing (self->socket) || (self->pause && --self->pause))
     return;
   Flow *flow = g_new0 (Flow, 1);
   flow->source = g_strdup (spt_stream_get_name (stream));
@@ -123,6 +129,20 @@ play (Subscriber *self)
   spt_ws_play (self->socket, &want, &media, flow, flow_free);
 }
 
+/* Told once for each reason; asked again later and later. */
+static void
+on_failed (SptWsSocket *socket, const GError *error)
+{
+  Subscriber *self = spt_ws_get_data (socket, KEY);
+  self->backoff = CLAMP (self->backoff * 2, 1, BACKOFF_MAX_S);
+  self->pause = self->backoff;
+  if (g_strcmp0 (self->told, error->message) == 0)
+    return;
+  g_free (self->told);
+  self->told = g_strdup (error->message);
+  spt_ws_fail (socket, "pose", error);
+}
+
 static void
 subscriber_free (gpointer data)
 {
@@ -130,6 +150,7 @@ subscriber_free (gpointer data)
   g_ptr_array_remove_fast (self->door->subscribers, self);
   g_free (self->name);
   g_free (self->session);
+  g_free (self->told);
   g_free (self);
 }
 
