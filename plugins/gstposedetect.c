@@ -41,6 +41,7 @@ enum {
   PROP_REGION,
   PROP_THREADS,
   PROP_SMOOTHING,
+  PROP_STATS,
   PROP_CONSTANTS, /* the first of the constants table */
 };
 
@@ -61,6 +62,12 @@ struct _GstPoseDetect {
   gboolean smoothing;
   PoseSearchParams params;
   gboolean changed; /* the streaming thread has not seen it */
+
+  /* written by the streaming thread, under the object lock */
+  PoseSearchStats counted;
+  guint64 n_analysed, n_frames;
+  GstClockTime spent, slowest; /* analysing: in all, and once */
+  guint n_people;
 
   /* streaming thread */
   GstVideoInfo info;
@@ -155,6 +162,20 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
   GST_OBJECT_UNLOCK (self);
 }
 
+/* (transfer full); object lock */
+static GstStructure *
+stats_of (GstPoseDetect *self)
+{
+  return gst_structure_new ("posedetect", "frames", G_TYPE_UINT64, self->n_frames, "analysed",
+      G_TYPE_UINT64, self->n_analysed, "people", G_TYPE_UINT, self->n_people, "found",
+      G_TYPE_UINT64, self->counted.found, "lost", G_TYPE_UINT64, self->counted.lost, "dropped",
+      G_TYPE_UINT64, self->counted.dropped, "denied", G_TYPE_UINT64, self->counted.denied,
+      "detector-runs", G_TYPE_UINT64, self->counted.detector_runs, "landmark-runs", G_TYPE_UINT64,
+      self->counted.landmark_runs, "analysis-ms", G_TYPE_DOUBLE,
+      self->n_analysed ? (double)self->spent / 1e6 / (double)self->n_analysed : 0, "slowest-ms",
+      G_TYPE_DOUBLE, (double)self->slowest / 1e6, NULL);
+}
+
 static void
 get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
 {
@@ -178,6 +199,9 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
     break;
   case PROP_SMOOTHING:
     g_value_set_boolean (value, self->smoothing);
+    break;
+  case PROP_STATS:
+    g_value_take_boxed (value, stats_of (self));
     break;
   default:
     g_value_set_double (value, *pose_constant (&self->params, id - PROP_CONSTANTS));
@@ -293,6 +317,21 @@ analyse (GstPoseDetect *self, GstVideoFrame *frame, GstClockTime pts)
   self->held.latency = (GstClockTime)(g_get_monotonic_time () - began) * 1000;
 }
 
+static void
+count (GstPoseDetect *self, gboolean analysed)
+{
+  GST_OBJECT_LOCK (self);
+  self->n_frames++;
+  if (analysed) {
+    self->n_analysed++;
+    self->n_people = self->held.n_people;
+    self->spent += self->held.latency;
+    self->slowest = MAX (self->slowest, self->held.latency);
+    pose_search_get_stats (self->search, &self->counted);
+  }
+  GST_OBJECT_UNLOCK (self);
+}
+
 /* ---- the element -------------------------------------------------------------------------- */
 
 static void
@@ -377,6 +416,7 @@ transform_ip (GstBaseTransform *transform, GstBuffer *buffer)
   memcpy ((guint8 *)meta + sizeof (GstMeta), (guint8 *)&self->held + sizeof (GstMeta),
       sizeof (GstPoseMeta) - sizeof (GstMeta));
   meta->analysed = due;
+  count (self, due);
   return GST_FLOW_OK;
 }
 
@@ -461,6 +501,13 @@ install_properties (GObjectClass *klass)
    */
   g_object_class_install_property (klass, PROP_SMOOTHING,
       g_param_spec_boolean ("smoothing", "Smoothing", "Filters over time", TRUE, flags));
+  /**
+   * GstPoseDetect:stats: counters since the element was made: frames, analysed, people (now),
+   * found, lost, dropped, denied, detector-runs, landmark-runs; analysis-ms (mean), slowest-ms
+   */
+  g_object_class_install_property (klass, PROP_STATS,
+      g_param_spec_boxed ("stats", "Statistics", "Counters since the element was made",
+          GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
   for (guint i = 0; i < pose_n_constants; i++) {
     const PoseConstant *constant = &pose_constants[i];
     g_object_class_install_property (klass, PROP_CONSTANTS + i,

@@ -550,3 +550,15 @@ spt_branch_get_pipeline (SptBranch *self)
 {
   return self->pipeline;
 }
+
+/* (transfer full) (nullable): what the element that the recipe is named after counts */
+GstStructure *
+spt_branch_get_stats (SptBranch *self)
+{
+  g_autoptr (GstElement) element =
+      self->pipeline ? gst_bin_get_by_name (GST_BIN (self->pipeline), self->name) : NULL;
+  GstStructure *stats = NULL;
+  if (element && g_object_class_find_property (G_OBJECT_GET_CLASS (element), "stats"))
+    g_object_get (element, "stats", &stats, NULL);
+  return stats;
+}

@@ -33,3 +33,4 @@ SptTrack *spt_branch_get_track (SptBranch *self);
 SptTrack *spt_branch_get_input (SptBranch *self, guint index);
 SptViewer *spt_branch_get_viewer (SptBranch *self);
 GstElement *spt_branch_get_pipeline (SptBranch *self);
+GstStructure *spt_branch_get_stats (SptBranch *self);

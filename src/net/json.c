@@ -224,6 +224,29 @@ set_state (JsonObject *object, SptStream *stream)
   json_object_set_int_member (object, "retries", spt_stream_get_retries (stream));
 }
 
+static gboolean
+set_number (GQuark field, const GValue *value, gpointer data)
+{
+  g_autofree char *name = g_strdelimit (g_strdup (g_quark_to_string (field)), "-", '_');
+  GValue number = G_VALUE_INIT;
+  g_value_init (&number, G_TYPE_DOUBLE);
+  if (g_value_transform (value, &number))
+    json_object_set_double_member (data, name, g_value_get_double (&number));
+  return TRUE;
+}
+
+/* What the branch's element counts. */
+static void
+set_stats (JsonObject *object, SptBranch *branch)
+{
+  g_autoptr (GstStructure) stats = spt_branch_get_stats (branch);
+  if (!stats)
+    return;
+  JsonObject *numbers = json_object_new ();
+  gst_structure_foreach (stats, set_number, numbers);
+  json_object_set_object_member (object, "stats", numbers);
+}
+
 static JsonArray *
 branches (SptStream *stream)
 {
@@ -241,6 +264,7 @@ branches (SptStream *stream)
     json_object_set_int_member (object, "units", (gint64)stats.units);
     json_object_set_int_member (object, "bytes", (gint64)stats.bytes);
     json_object_set_int_member (object, "viewers", stats.viewers);
+    set_stats (object, branch);
     json_array_add_object_element (array, object);
   }
   return array;

@@ -526,7 +526,6 @@ start (SptHost *host, GError **error)
     }
     g_ptr_array_add (self->pushes, push);
   }
-  spt_http_route (host->http, "GET,HEAD", "/ws/pose/", SPT_ACTION_VIEW, on_socket, self);
   spt_http_route (host->http, "GET,HEAD", "/ws/pose", SPT_ACTION_VIEW, on_socket, self);
   spt_http_route (host->http, "GET,HEAD", "/ws/pose/*", SPT_ACTION_VIEW, on_socket, self);
   spt_http_route (host->http, "GET,HEAD", "/api/pose", SPT_ACTION_VIEW, on_get, self);

@@ -198,7 +198,7 @@ test('the answers are what openapi.yaml says, and it knows every path', async t 
   assert.ok(paths.length >= 17);
   for (const path of paths) {
     const filled = path.replace('{name}', 'ball');
-    const query = /stream\.|frame\.|hls\//.test(path) ? '?src=ball' : '';
+    const query = /stream\.|frame\.|hls\/|api\/pose/.test(path) ? '?src=ball' : '';
     const {headers} = await ask(server, 'OPTIONS', filled);
     const block = text.slice(text.indexOf(`\n  ${path}:`) + 1).split(/\n {2}\//)[0];
     const alias = / \*\w+$/m.test(block.split('\n')[0]); // of a path above it

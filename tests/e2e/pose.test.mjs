@@ -54,6 +54,8 @@ test('a subscriber gets a message an analysed frame, a new one the last at once;
   await waitFor('a status', () => empty.texts.some(({type, state}) => type === 'status' && state === 'live'));
   const {branches} = await server.json('/api/streams/camera/stats');
   assert.equal(branches.filter(({name}) => name === 'pose').length, 2, 'one detector and its messages');
+  const {stats} = branches.find(({element}) => element === 'posedetect');
+  assert.ok(stats.analysed > 20 && stats.frames >= stats.analysed && stats.found === 1 && stats.people === 1 && stats.analysis_ms > 0, JSON.stringify(stats));
   const answer = await server.get('/api/pose?src=camera');
   assert.equal(answer.headers.get('content-type'), 'application/json');
   check(await answer.json());
