@@ -37,6 +37,12 @@ function onFirstFrame(video, playing) {
   video.addEventListener('timeupdate', () => video.videoWidth || playing());
 }
 
+/** Gives back what a video has loaded. */
+function unload(video) {
+  video.removeAttribute('src');
+  video.load();
+}
+
 function pictureStats(video) {
   const quality = video.getVideoPlaybackQuality?.();
   return {width: video.videoWidth, height: video.videoHeight, frames: quality?.totalVideoFrames ?? 0,
@@ -149,8 +155,7 @@ export function mse(host) {
     stop() {
       host.send('stop');
       buffer.close();
-      video.removeAttribute('src');
-      video.load();
+      unload(video);
     },
   };
 }
@@ -237,8 +242,7 @@ export function hls(host) {
     stop() {
       stop.abort();
       buffer.close();
-      video.removeAttribute('src');
-      video.load();
+      unload(video);
     },
   };
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Media Source Extensions: fragments over the WebSocket, for browsers.
  *
- *   → {"type":"mse","value":"avc1.640029,…,mp4a.40.2,opus"}       what the browser can play
- *   ← {"type":"mse","value":"video/mp4; codecs=\"…\""}, the init segment, fragments, one message
- * each
- *   ← {"type":"mse/session","value":"…"}                          the name of its clock (/ws/pose/)
+ *   → {"type":"mse","value":"avc1.640029,…,mp4a.40.2,opus"}     what the browser can play
+ *   ← {"type":"mse","value":"video/mp4; codecs=\"…\""}
+ *   ← {"type":"mse/session","value":"…"}                        the name of its clock (/ws/pose/)
+ *   ← the init segment and fragments, one message each
  *
  * It is the track of the MP4 door: one more viewer costs a few bytes of framing. */
 #include "config.h"

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* WebRTC: the quickest way into a browser.
  *
- *   POST /api/webrtc?src=NAME, /whep/NAME   an offer; by its Content-Type the answer is JSON, WHEP
- *                                           (application/sdp: 201, Location) or the bare
- * description POST /api/webrtc?dst=NAME, /whip/NAME   the same for a publisher (RFC 9725) PATCH,
- * DELETE /api/webrtc/SESSION       candidates; the end /api/ws "webrtc/offer" or "webrtc",
- * "webrtc/candidate" */
+ *   POST /api/webrtc?src=, /whep/NAME    an offer; by its Content-Type the answer is JSON,
+ *                                        WHEP (application/sdp: 201, Location) or bare SDP
+ *   POST /api/webrtc?dst=, /whip/NAME    the same for a publisher (RFC 9725)
+ *   PATCH, DELETE /api/webrtc/SESSION    candidates; the end
+ *   /api/ws                              webrtc/offer or webrtc, webrtc/candidate
+ */
 #include "config.h"
 
 #include <string.h>
@@ -49,7 +50,7 @@ static const SptOption options[] = {
 typedef struct {
   SptHost *host;
   SptWebrtcShared shared;
-  GPtrArray *ice_links; /* of char*: Link headers for WHEP clients */
+  GString *ice_links; /* the Link header for WHEP clients */
 } Door;
 
 /* ---- over HTTP ---------------------------------------------------------------------------- */
@@ -58,7 +59,7 @@ typedef enum { FORM_JSON, FORM_WHEP, FORM_RAW } Form;
 
 typedef struct {
   Door *door;
-  SptHttpRequest *request; /* NULL: its client has left */
+  SptHttpRequest *request;
   Form form;
   SptWebrtcSession *session;
   gulong left_id;
@@ -79,16 +80,6 @@ reply_text (SptHttpRequest *request, guint status, const char *type, const char 
   spt_http_reply (request, status, type, body);
 }
 
-static char *
-join_texts (GPtrArray *texts)
-{
-  GString *all = g_string_new (NULL);
-  for (guint i = 0; i < texts->len; i++)
-    g_string_append_printf (all, "%s%s", i ? ", " : "", (char *)g_ptr_array_index (texts, i));
-  return g_string_free (all, FALSE);
-}
-
-/* (transfer full). @session: (nullable) */
 static JsonNode *
 json_of_answer (const char *sdp, const char *session)
 {
@@ -117,10 +108,8 @@ reply_answer (Exchange *self, const char *sdp)
     spt_http_add_header (self->request, "Location", location);
     spt_http_add_header (self->request, "ETag", tag);
     spt_http_add_header (self->request, "Accept-Patch", "application/trickle-ice-sdpfrag");
-    if (self->door->ice_links->len) {
-      g_autofree char *links = join_texts (self->door->ice_links);
-      spt_http_add_header (self->request, "Link", links);
-    }
+    if (self->door->ice_links->len)
+      spt_http_add_header (self->request, "Link", self->door->ice_links->str);
     reply_text (self->request, SOUP_STATUS_CREATED, "application/sdp", sdp);
   }
 }
@@ -534,11 +523,11 @@ add_server (Door *self, const char *url, const char *username, const char *crede
     g_ptr_array_add (transport->turn, uri);
   else
     transport->stun = (g_free (transport->stun), uri);
-  g_ptr_array_add (self->ice_links,
-      turn ? g_strdup_printf ("<%s>; rel=\"ice-server\"; username=\"%s\"; credential=\"%s\"; "
-                              "credential-type=\"password\"",
-                 url, username, credential)
-           : g_strdup_printf ("<%s>; rel=\"ice-server\"", url));
+  g_string_append_printf (
+      self->ice_links, "%s<%s>; rel=\"ice-server\"", self->ice_links->len ? ", " : "", url);
+  if (turn)
+    g_string_append_printf (self->ice_links,
+        "; username=\"%s\"; credential=\"%s\"; credential-type=\"password\"", username, credential);
 }
 
 static void
@@ -571,7 +560,7 @@ stop (gpointer data)
   Door *self = data;
   g_hash_table_unref (self->shared.sessions);
   g_ptr_array_unref (self->shared.transport.turn);
-  g_ptr_array_unref (self->ice_links);
+  g_string_free (self->ice_links, TRUE);
   g_strfreev (self->shared.announced);
   g_free (self->shared.transport.stun);
   g_strfreev (self->shared.ips);
@@ -609,7 +598,7 @@ start (SptHost *host, GError **error)
   const char *listen = spt_settings_string (host->settings, "webrtc.listen");
   Door *self = g_new0 (Door, 1);
   self->host = host;
-  self->ice_links = g_ptr_array_new_with_free_func (g_free);
+  self->ice_links = g_string_new (NULL);
   self->shared.transport.turn = g_ptr_array_new_with_free_func (g_free);
   self->shared.sessions = spt_webrtc_sessions_new ();
   self->shared.max_viewers = (guint)spt_settings_int (host->settings, "webrtc.max_viewers");
