@@ -67,6 +67,22 @@ test('a subscriber gets a message an analysed frame, a new one the last at once;
   }
 });
 
+test('two people: both in "persons", the first at the top as ever', async t => {
+  const crop = (x, side, view) => `climbersrc is-live=true x=${x} view=${view} ! video/x-raw,width=1280,height=720,framerate=15/1 ! videocrop ${side}=640`;
+  const launch = `compositor name=c sink_1::xpos=640 ! video/x-raw,format=I420,width=1280,height=720,framerate=15/1 ! identity ` +
+    `${crop(0.25, 'right', 'front')} ! c.sink_0 ${crop(0.75, 'left', 'back')} ! c.sink_1`;
+  const server = await startSpotter(t, {config: JSON.stringify({streams: {wall: {source: `gst:${launch}`, pose: {people: 2, fps: 5}}}})});
+  const client = new WsClient(t, server, '/ws/pose/wall');
+  const pose = await waitFor('two people', () => poses(client).find(({people}) => people === 2));
+  assert.equal(pose.persons.length, 2);
+  assert.notEqual(pose.persons[0].id, pose.persons[1].id);
+  assert.deepEqual(pose.landmarks, pose.persons[0].landmarks);
+  for (const person of pose.persons)
+    assert.deepEqual([person.landmarks.length, person.world_landmarks.length], [33, 33]);
+  const sides = pose.persons.map(({landmarks}) => landmarks[0].x < 0.5).sort();
+  assert.deepEqual(sides, [false, true]);
+});
+
 test('subscribers talk with one another; what is no object is refused; a stranger\'s page may not listen', async t => {
   const server = await startSpotter(t, CLIMBER);
   const [phone, wall, other] = ['camera', 'camera', 'ball'].map(name => new WsClient(t, server, `/ws/pose/${name}`));

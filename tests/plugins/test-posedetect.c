@@ -47,6 +47,7 @@ detect (const char *properties, const char *caps)
   gst_util_set_object_arg (G_OBJECT (detector), "fps", "0");
   gst_util_set_object_arg (G_OBJECT (detector), "smoothing", "true");
   gst_util_set_object_arg (G_OBJECT (detector), "region", "");
+  gst_util_set_object_arg (G_OBJECT (detector), "people", "1");
   for (char **word = words; *word && **word; word++) {
     char *equals = strchr (*word, '=');
     *equals = '\0';
@@ -189,6 +190,36 @@ test_analyses_so_many_and_holds_between (void)
       last = meta->people[0];
   }
   g_assert_cmpuint (analysed, ==, 10);
+  gst_harness_teardown (source);
+  done (h);
+}
+
+static void
+test_two_people_keep_their_numbers (void)
+{
+  guint both = 0, left = 0, right = 0;
+  if (!has_models ())
+    return;
+  GstHarness *source = start (
+      "climbersrc num-buffers=60 x=0.25 ! video/x-raw,width=1280,height=720,framerate=30/1 ! "
+      "videocrop right=640 ! c.sink_0 "
+      "climbersrc num-buffers=60 x=0.75 view=back ! "
+      "video/x-raw,width=1280,height=720,framerate=30/1 ! videocrop left=640 ! c.sink_1 "
+      "compositor name=c sink_1::xpos=640 ! capsfilter caps=\"" CAPS "\"");
+  GstHarness *h = detect ("people=2", CAPS);
+  for (guint i = 0; i < 50; i++) {
+    g_autoptr (GstBuffer) buffer = through (h, gst_harness_pull (source));
+    const GstPoseMeta *meta = gst_buffer_get_pose_meta (buffer);
+    for (guint k = 0; k < meta->n_people; k++) {
+      guint *id = meta->people[k].image[0].x < 0.5f ? &left : &right;
+      g_assert_true (!*id || *id == meta->people[k].id);
+      *id = meta->people[k].id;
+    }
+    both += meta->n_people == 2;
+  }
+  g_test_message ("both in %u of 50", both);
+  g_assert_cmpuint (both, >, 30);
+  g_assert_cmpuint (left, !=, right);
   gst_harness_teardown (source);
   done (h);
 }
@@ -356,6 +387,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/posedetect/finds-the-climber/stand", "stand", test_finds_the_climber);
   g_test_add_func (
       "/posedetect/analyses-so-many-and-holds-between", test_analyses_so_many_and_holds_between);
+  g_test_add_func ("/posedetect/two-people-keep-their-numbers", test_two_people_keep_their_numbers);
   g_test_add_func ("/posedetect/every-format-sees-the-same", test_every_format_sees_the_same);
   g_test_add_func ("/posedetect/a-flush-a-gap-and-other-caps-begin-anew",
       test_a_flush_a_gap_and_other_caps_begin_anew);
