@@ -32,6 +32,8 @@ GST_DEBUG_CATEGORY_STATIC (pose_detect_debug);
 
 #define DEFAULT_FPS 15.0
 #define DEFAULT_THREADS 1
+/* After so long, or when time goes back, people are looked for anew. */
+#define GAP (2 * GST_SECOND)
 
 enum {
   PROP_0,
@@ -80,6 +82,7 @@ struct _GstPoseDetect {
   PoseGrid grid;
   guint8 *luma;      /* of pictures that do not have it in one piece */
   GstPoseMeta held;  /* what was found last */
+  GstClockTime last; /* PTS of the picture before */
   GstClockTime next; /* PTS from which the next frame is analysed */
   guint64 analysed;
 };
@@ -343,6 +346,7 @@ forget (GstPoseDetect *self)
     pose_filter_reset (self->followed[i].filter);
   }
   self->held.n_people = 0;
+  self->last = GST_CLOCK_TIME_NONE;
   self->next = 0;
 }
 
@@ -393,13 +397,22 @@ is_due (GstPoseDetect *self, GstBuffer *buffer)
   return TRUE;
 }
 
+/* A picture or two that a busy machine has dropped are no gap. */
+static gboolean
+is_elsewhere (GstPoseDetect *self, GstClockTime pts)
+{
+  return GST_CLOCK_TIME_IS_VALID (pts) && GST_CLOCK_TIME_IS_VALID (self->last) &&
+         (pts < self->last || pts - self->last > GAP);
+}
+
 static GstFlowReturn
 transform_ip (GstBaseTransform *transform, GstBuffer *buffer)
 {
   GstPoseDetect *self = GST_POSE_DETECT (transform);
   GstClockTime pts = GST_BUFFER_PTS (buffer);
-  if (GST_BUFFER_IS_DISCONT (buffer) && self->analysed)
+  if (is_elsewhere (self, pts))
     forget (self);
+  self->last = pts;
   gboolean due = is_due (self, buffer);
   if (due) {
     GstVideoFrame frame;
@@ -546,6 +559,7 @@ gst_pose_detect_init (GstPoseDetect *self)
   self->threads = DEFAULT_THREADS;
   self->smoothing = TRUE;
   self->changed = TRUE;
+  self->last = GST_CLOCK_TIME_NONE;
   pose_search_params_init (&self->params);
   self->search = pose_search_new (&self->params);
   for (guint i = 0; i < POSE_PEOPLE_MAX; i++)

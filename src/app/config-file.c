@@ -23,6 +23,10 @@
 static const char *const ignored[] = {"ffmpeg", "hls", "homekit", "ngrok", "srtp", "preload",
     "publish", "app", "echo", "exec", "hass", "mp4", "wyze", "xiaomi", "record", NULL};
 
+/* Of pose, those that a stream may have for itself. */
+static const char *const pose_options[] = {
+    "model", "fps", "people", "region", "threads", "smoothing", NULL};
+
 typedef struct {
   SptConfig *config;
   yaml_document_t *document;
@@ -269,7 +273,8 @@ read_pose (Walk *walk, yaml_node_t *node, GError **error)
     const char *word = key->type == YAML_SCALAR_NODE ? (const char *)key->data.scalar.value : "?";
     g_autofree char *option = g_strconcat ("pose.", word, NULL);
     g_autofree char *property = g_strdelimit (g_strdup (word), "_", '-');
-    if (!spt_settings_find (walk->config->settings, option)) {
+    if (!g_strv_contains (pose_options, word) ||
+        !spt_settings_find (walk->config->settings, option)) {
       warn (walk, key, "is not known for a stream's pose and has no effect", word);
       continue;
     }

@@ -235,8 +235,8 @@ take_appsrc (GstSample *unit, guint pad, gpointer user_data)
 {
   SptBranch *self = user_data;
   GstAppSrc *appsrc = GST_APP_SRC (self->appsrc[pad]);
-  guint most = self->n > 1 ? APPSRC_UNITS_OF_PAIR : self->newest ? 1 : APPSRC_UNITS;
-  if (gst_app_src_get_current_level_buffers (appsrc) >= most)
+  guint most = self->n > 1 ? APPSRC_UNITS_OF_PAIR : APPSRC_UNITS;
+  if (!self->newest && gst_app_src_get_current_level_buffers (appsrc) >= most)
     return FALSE;
   gst_app_src_push_sample (appsrc, unit);
   return TRUE;
@@ -325,6 +325,8 @@ build (SptBranch *self, const char *launch, GError **error)
     self->appsrc[i] = appsrc; /* lives as long as the pipeline */
     g_object_set (appsrc, "format", GST_FORMAT_TIME, "is-live", TRUE, "max-bytes", (guint64)0,
         "block", FALSE, NULL);
+    if (self->newest) /* what waits gives way to what comes */
+      g_object_set (appsrc, "max-buffers", (guint64)1, "leaky-type", 2 /* downstream */, NULL);
     GstAppSrcCallbacks callbacks = {.need_data = on_need_data};
     gst_app_src_set_callbacks (GST_APP_SRC (appsrc), &callbacks, self, NULL);
   }
@@ -359,7 +361,7 @@ recipe_launch (const SptCandidate *candidate, SptTrack *input)
   return g_strconcat ("bin.( appsrc name=in0 ! ", middle, " )", NULL);
 }
 
-/* Of the element that the recipe is named after; what it does not have means nothing to it. */
+/* What the element does not have means nothing to it. */
 static gboolean
 set_property (GQuark field, const GValue *value, gpointer data)
 {
@@ -372,18 +374,10 @@ set_property (GQuark field, const GValue *value, gpointer data)
   return TRUE;
 }
 
-static void
-set_properties (SptBranch *self, const char *name, const GstStructure *properties)
-{
-  g_autoptr (GstElement) element = gst_bin_get_by_name (GST_BIN (self->pipeline), name);
-  if (element)
-    gst_structure_foreach (properties, set_property, element);
-}
-
 /**
  * spt_branch_new_recipe:
  * @input: has caps
- * @properties: (nullable): texts, for the element in the launch text that has the recipe's name
+ * @properties: (nullable): as for spt_branch_set_properties()
  *
  * Returns: (transfer full): not started; or UNSUPPORTED
  */
@@ -400,7 +394,7 @@ spt_branch_new_recipe (
   if (!build (self, launch, error))
     return NULL;
   if (properties)
-    set_properties (self, recipe->name, properties);
+    spt_branch_set_properties (self, properties);
   if (!g_str_has_prefix (recipe->name, "decode"))
     spt_track_set_keyframe_func (self->out, force_keyframe, self);
   return g_steal_pointer (&self);
@@ -549,6 +543,16 @@ GstElement *
 spt_branch_get_pipeline (SptBranch *self)
 {
   return self->pipeline;
+}
+
+/* @properties: texts, for the element that the recipe is named after; also while it runs */
+void
+spt_branch_set_properties (SptBranch *self, const GstStructure *properties)
+{
+  g_autoptr (GstElement) element =
+      self->pipeline ? gst_bin_get_by_name (GST_BIN (self->pipeline), self->name) : NULL;
+  if (element)
+    gst_structure_foreach (properties, set_property, element);
 }
 
 /* (transfer full) (nullable): what the element that the recipe is named after counts */

@@ -33,4 +33,5 @@ SptTrack *spt_branch_get_track (SptBranch *self);
 SptTrack *spt_branch_get_input (SptBranch *self, guint index);
 SptViewer *spt_branch_get_viewer (SptBranch *self);
 GstElement *spt_branch_get_pipeline (SptBranch *self);
+void spt_branch_set_properties (SptBranch *self, const GstStructure *properties);
 GstStructure *spt_branch_get_stats (SptBranch *self);

@@ -66,12 +66,14 @@ spt_chain_set_linger (SptChain *self, guint ms)
   self->linger_ms = ms;
 }
 
-/* @properties: (nullable): of branches made from now on (spt_branch_new_recipe()) */
+/* @properties: (nullable): of all branches, now and later (spt_branch_set_properties()) */
 void
 spt_chain_set_properties (SptChain *self, const GstStructure *properties)
 {
   g_clear_pointer (&self->properties, gst_structure_free);
   self->properties = properties ? gst_structure_copy (properties) : NULL;
+  for (GList *l = self->order.head; properties && l; l = l->next)
+    spt_branch_set_properties (spt_node_get_branch (l->data), properties);
 }
 
 static gboolean

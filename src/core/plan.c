@@ -74,10 +74,12 @@ static const SptCandidate opus_decoders[] = {{"opusdec", "opusdec"}, {NULL, NULL
 static const SptCandidate mulaw_decoders[] = {{"mulawdec", "mulawdec"}, {NULL, NULL}};
 static const SptCandidate alaw_decoders[] = {{"alawdec", "alawdec"}, {NULL, NULL}};
 
-static const SptCandidate pose_detectors[] = {{"posedetect", "posedetect name=pose"}, {NULL, NULL}};
-static const SptCandidate pose_overlays[] = {{"poseoverlay", "poseoverlay"}, {NULL, NULL}};
+static const SptCandidate pose_detectors[] = {
+    {"posedetect", "videoconvert ! posedetect name=pose"}, {NULL, NULL}};
+static const SptCandidate pose_overlays[] = {
+    {"poseoverlay", "videoconvert ! poseoverlay"}, {NULL, NULL}};
 static const SptCandidate skeletons[] = {
-    {"poseoverlay", "poseoverlay background=black"}, {NULL, NULL}};
+    {"poseoverlay", "videoconvert ! poseoverlay background=black"}, {NULL, NULL}};
 
 static const SptRecipe recipes[] = {
     {"decode", "video/x-h264", "video/x-raw", 10, h264_decoders},

@@ -29,6 +29,7 @@ struct _SptStreams {
   SptStreamTimes times;
   guint max;
   GstStructure *pose; /* what posedetect is told, of every stream */
+  GHashTable *poses;  /* name → GstStructure, of one; whether there is such a stream or not */
 
   /* main context */
   GHashTable *streams;
@@ -43,6 +44,7 @@ spt_streams_finalize (GObject *object)
   spt_streams_stop (self);
   g_hash_table_unref (self->streams);
   g_clear_pointer (&self->pose, gst_structure_free);
+  g_hash_table_unref (self->poses);
   G_OBJECT_CLASS (spt_streams_parent_class)->finalize (object);
 }
 
@@ -56,6 +58,8 @@ static void
 spt_streams_init (SptStreams *self)
 {
   self->streams = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, g_object_unref);
+  self->poses =
+      g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)gst_structure_free);
 }
 
 void
@@ -91,6 +95,23 @@ spt_streams_new (SptSettings *settings)
   return self;
 }
 
+static gboolean
+put_field (GQuark field, const GValue *value, gpointer data)
+{
+  gst_structure_id_set_value (data, field, value);
+  return TRUE;
+}
+
+static void
+apply_pose (SptStreams *self, SptStream *stream)
+{
+  const GstStructure *own = g_hash_table_lookup (self->poses, spt_stream_get_name (stream));
+  g_autoptr (GstStructure) all = gst_structure_copy (self->pose);
+  if (own)
+    gst_structure_foreach (own, put_field, all);
+  spt_stream_set_pose (stream, all);
+}
+
 /**
  * spt_streams_put:
  * @trusted: as for spt_spec_parse()
@@ -120,31 +141,26 @@ spt_streams_put (SptStreams *self, const char *name, const char *const *sources,
   g_autoptr (SptStream) stream = spt_stream_new (name, &self->times);
   if (!spt_stream_set_sources (stream, sources, trusted, error))
     return NULL;
-  spt_stream_set_pose (stream, self->pose);
+  apply_pose (self, stream);
   g_hash_table_insert (self->streams, (char *)spt_stream_get_name (stream), g_object_ref (stream));
   return stream;
 }
 
-static gboolean
-put_field (GQuark field, const GValue *value, gpointer data)
-{
-  gst_structure_id_set_value (data, field, value);
-  return TRUE;
-}
-
 /**
  * spt_streams_set_pose:
- * @pose: (nullable): of posedetect, as texts, for this stream only; over those of all streams
+ * @pose: (nullable): what posedetect is told of the stream of this name only, as texts, over what
+ * it is told of all; also of one that is added later
  */
 void
 spt_streams_set_pose (SptStreams *self, const char *name, const GstStructure *pose)
 {
   SptStream *stream = g_hash_table_lookup (self->streams, name);
-  g_autoptr (GstStructure) all = gst_structure_copy (self->pose);
   if (pose)
-    gst_structure_foreach (pose, put_field, all);
+    g_hash_table_replace (self->poses, g_strdup (name), gst_structure_copy (pose));
+  else
+    g_hash_table_remove (self->poses, name);
   if (stream)
-    spt_stream_set_pose (stream, all);
+    apply_pose (self, stream);
 }
 
 /* Ends the stream and its viewers. FALSE and NOT_FOUND when there is none. */

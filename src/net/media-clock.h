@@ -13,6 +13,7 @@ typedef struct _SptMediaClock SptMediaClock;
 SptMediaClock *spt_media_clock_new (void);
 SptMediaClock *spt_media_clock_ref (SptMediaClock *self);
 void spt_media_clock_unref (SptMediaClock *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SptMediaClock, spt_media_clock_unref)
 void spt_media_clock_set_rtp (SptMediaClock *self, guint32 base, guint rate);
 void spt_media_clock_set_origin (SptMediaClock *self, gint64 origin);
 gboolean spt_media_clock_rtp (SptMediaClock *self, GstClockTime pts, guint32 *timestamp);

@@ -141,7 +141,8 @@ load (SptSenderPeer *peer)
   peer->last |= unit != NULL;
   if (peer->n_segments)
     return LOAD_SOMETHING;
-  if (peer->last || peer->finish || (peer->viewer && spt_viewer_ended (peer->viewer, NULL)))
+  if (peer->last || peer->finish ||
+      (peer->viewer && !peer->config.stays && spt_viewer_ended (peer->viewer, NULL)))
     return LOAD_END;
   return LOAD_NOTHING;
 }

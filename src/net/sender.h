@@ -32,6 +32,7 @@ typedef struct {
   GIOStream *stream;        /* taken (nullable): what owns the socket */
   GSocket *socket;          /* taken (nullable) */
   SptDatagrams *datagrams;  /* taken (nullable): instead of a socket */
+  gboolean stays;           /* when the viewer has ended; else that is the end of the socket */
   gboolean duplex;          /* the owner reads from the socket; else what comes is thrown away */
   SptViewer *viewer;        /* (nullable): drained from now on by the sender */
   GstClockTime duration;    /* media time after which the socket is closed; 0: never */

@@ -9,6 +9,8 @@
 #include "ws.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -26,6 +28,10 @@
 #define VIEWER_BYTES (16u << 20)
 /* No player has so much to say in a second; each request costs a branch's worth of work. */
 #define ASKED_MAX 100
+/* Bytes that a client may say in a second: others may have to hear them. */
+#define SAID_MAX (128 * 1024)
+/* Where only the newest counts the kernel keeps no more than this for a slow reader. */
+#define NEWEST_UNSENT 8192
 
 GST_DEBUG_CATEGORY_STATIC (spotter_ws);
 #define GST_CAT_DEFAULT spotter_ws
@@ -58,7 +64,8 @@ struct _SptWsSocket {
   guint8 opcode;               /* of the message under way; 0: none */
   gboolean finishing;
   gint64 second; /* monotonic µs: when the count began */
-  guint asked;   /* messages in this second */
+  guint asked;   /* messages in this second … */
+  gsize said;    /* … and their bytes */
 
   const SptWsMedia *media; /* what is asked for or plays; NULL: nothing */
   gpointer media_data;
@@ -297,6 +304,11 @@ on_lease (SptLease *lease, const GError *error, gpointer data)
   spt_lease_set_viewer (lease, self->viewer);
   GST_INFO (
       "%s: %s viewer %s", spt_stream_get_name (self->stream), self->media->format, self->remote);
+  if (self->media->newest) {
+    int unsent = NEWEST_UNSENT;
+    setsockopt (
+        g_socket_get_fd (self->socket), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+  }
   spt_track_attach (spt_lease_get_track (lease), self->viewer, 0);
   spt_sender_feed (self->peer, self->viewer);
 }
@@ -358,8 +370,10 @@ on_text (SptWsSocket *self, const guint8 *data, gsize size)
   if (now - self->second > G_USEC_PER_SEC) {
     self->second = now;
     self->asked = 0;
+    self->said = 0;
   }
-  if (++self->asked > ASKED_MAX) {
+  self->said += size;
+  if (++self->asked > ASKED_MAX || self->said > SAID_MAX) {
     finish (self, CLOSE_POLICY);
     return;
   }
@@ -546,6 +560,7 @@ spt_ws_open (SptWs *door, SptHttpRequest *request, SptStream *stream, SptWsText 
       &(SptSenderClient){.stream = io,
           .socket = socket,
           .duplex = TRUE,
+          .stays = text != NULL,
           .filter = frame_unit,
           .closed = on_closed,
           .data = self},
@@ -615,10 +630,13 @@ spt_ws_set_stream (SptWsSocket *self, SptStream *stream)
   g_set_object (&self->stream, stream);
 }
 
-/* Or has asked for something to play. */
+/* Or has asked for something to play. What has ended is given back: a socket whose door reads its
+ * texts stays when the stream goes. */
 gboolean
 spt_ws_is_playing (SptWsSocket *self)
 {
+  if (self->viewer && spt_viewer_ended (self->viewer, NULL))
+    stop_playing (self);
   return self->media != NULL;
 }
 

@@ -7,7 +7,7 @@
 #include "track.h"
 
 /* Until a stream that gives no poses is asked again. */
-#define AGAIN_S 15
+#define AGAIN_S 30
 
 struct _SptPoseKeeper {
   SptStreams *streams;

@@ -28,7 +28,9 @@
 #define WAITING 2
 #define MESSAGE_MAX (64 * 1024)
 /* Until a stream that gives no poses is asked again. */
-#define AGAIN_S 5
+#define AGAIN_S 30
+/* A connection that has held so long is made again at once. */
+#define HELD_S 30
 
 GST_DEBUG_CATEGORY_EXTERN (spotter_pose);
 #define GST_CAT_DEFAULT spotter_pose
@@ -38,8 +40,8 @@ struct _SptPosePush {
   SoupSession *session;
   GCancellable *cancellable; /* of the connection being made; NULL: none is */
   SoupWebsocketConnection *socket;
-  gint64 retry_at, moved; /* monotonic µs; moved: the peer took something */
-  guint backoff;          /* s */
+  gint64 retry_at, since, moved; /* monotonic µs: connected since; the peer took something */
+  guint backoff;                 /* s */
 
   SptStream *stream;
   SptAsk *ask;
@@ -111,7 +113,8 @@ send_pose (SptPosePush *self, GstBuffer *unit)
   gsize left = waiting (self);
   if (!left || left < self->size * WAITING)
     self->moved = g_get_monotonic_time ();
-  if (left >= MAX (self->size, 1) * WAITING || !spt_pose_unit_people (unit))
+  if (left >= MAX (self->size, 1) * WAITING || !spt_pose_unit_people (unit) ||
+      soup_websocket_connection_get_state (self->socket) != SOUP_WEBSOCKET_STATE_OPEN)
     return;
   GstBuffer *message =
       spt_pose_message (unit, spt_stream_get_name (self->stream), self->numbered++, NULL);
@@ -179,6 +182,8 @@ static void
 disconnect (SptPosePush *self, const char *why)
 {
   stop_asking (self);
+  if (self->socket && g_get_monotonic_time () - self->since > HELD_S * G_USEC_PER_SEC)
+    self->backoff = BACKOFF_S;
   if (self->socket) {
     g_signal_handlers_disconnect_by_data (self->socket, self);
     g_clear_object (&self->socket);
@@ -206,7 +211,10 @@ on_message (SoupWebsocketConnection *socket, int type, GBytes *text, gpointer da
     return;
   g_autoptr (JsonNode) node = spt_json_parse (text, NULL);
   JsonObject *object = node && JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
-  const char *word = object ? json_object_get_string_member_with_default (object, "type", "") : "";
+  JsonNode *type_node = object ? json_object_get_member (object, "type") : NULL;
+  const char *word = type_node && json_node_get_value_type (type_node) == G_TYPE_STRING
+                         ? json_node_get_string (type_node)
+                         : "";
   if (g_str_equal (word, "recording_started") || g_str_equal (word, "recording_stopped")) {
     GST_INFO ("%s: %s", self->shown, word);
     self->numbered = 0;
@@ -231,7 +239,7 @@ on_connected (GObject *object, GAsyncResult *result, gpointer data)
   self->socket = socket;
   self->numbered = 0;
   self->size = 0;
-  self->moved = g_get_monotonic_time ();
+  self->since = self->moved = g_get_monotonic_time ();
   soup_websocket_connection_set_keepalive_interval (socket, PING_S);
   soup_websocket_connection_set_max_incoming_payload_size (socket, 16u << 20);
   g_signal_connect (socket, "closed", G_CALLBACK (on_closed), self);

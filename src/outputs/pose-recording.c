@@ -43,7 +43,10 @@ struct _SptPoseRecording {
   SptViewer *viewer;
   int woken; /* atomic */
   guint64 frames;
+  gint64 since; /* monotonic µs */
 };
+
+static guint writers; /* main context */
 
 /* ---- the file ----------------------------------------------------------------------------- */
 
@@ -52,6 +55,7 @@ writer_unref (Writer *self)
 {
   if (!g_atomic_ref_count_dec (&self->refs))
     return;
+  writers--;
   g_object_unref (self->file);
   g_string_free (self->waiting, TRUE);
   g_string_free (self->writing, TRUE);
@@ -111,6 +115,7 @@ writer_new (const char *path, GError **error)
     return NULL;
   }
   Writer *self = g_new0 (Writer, 1);
+  writers++;
   g_atomic_ref_count_init (&self->refs);
   self->file = G_OUTPUT_STREAM (stream);
   self->waiting = g_string_new (NULL);
@@ -219,6 +224,7 @@ spt_pose_recording_new (SptStream *stream, const char *directory, const char *na
   self->failed = failed;
   self->data = data;
   self->writer = writer;
+  self->since = g_get_monotonic_time ();
   writer->recording = self;
   GST_INFO ("%s: poses are recorded in %s", spt_stream_get_name (stream), path);
   SptConsumer consumer = {"pose/file", "file", NULL, NULL};
@@ -249,6 +255,21 @@ guint64
 spt_pose_recording_count (SptPoseRecording *self)
 {
   return self->frames;
+}
+
+/* Monotonic µs. */
+gint64
+spt_pose_recording_since (SptPoseRecording *self)
+{
+  return self->since;
+}
+
+/* Until all that were freed are on disk. */
+void
+spt_pose_recordings_wait (void)
+{
+  while (writers)
+    g_main_context_iteration (NULL, TRUE);
 }
 
 /* What has come is written, and the file closed, afterwards. */

@@ -16,4 +16,6 @@ SptStream *spt_pose_recording_get_stream (SptPoseRecording *self);
 const char *spt_pose_recording_get_session (SptPoseRecording *self);
 const char *spt_pose_recording_get_name (SptPoseRecording *self);
 guint64 spt_pose_recording_count (SptPoseRecording *self);
+gint64 spt_pose_recording_since (SptPoseRecording *self);
+void spt_pose_recordings_wait (void);
 void spt_pose_recording_free (SptPoseRecording *self);

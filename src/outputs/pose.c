@@ -33,6 +33,10 @@
 #define WAIT_S 10
 /* Between two questions to a stream that gives none. */
 #define BACKOFF_MAX_S 30
+/* How long a session that is not known yet is waited for. */
+#define CLOCK_WAIT_S 3
+/* Between the beginnings of two recordings of a stream. */
+#define RECORDING_PAUSE_US G_USEC_PER_SEC
 
 GST_DEBUG_CATEGORY (spotter_pose); /* also of pose-push.c */
 #define GST_CAT_DEFAULT spotter_pose
@@ -43,6 +47,8 @@ static const SptOption options[] = {
         "gives"},
     {"pose.enabled", SPT_OPTION_STRING, "demand", 0, 0,
         "demand: people are looked for while somebody wants to know; always"},
+    {"pose.recording_max", SPT_OPTION_SECONDS, "4h", 1000, 30LL * 86400 * 1000,
+        "a recording ends after so long"},
     {"pose.recordings", SPT_OPTION_STRING, "", 0, 0,
         "folder for start_recording; empty: recordings in the state directory"},
 };
@@ -52,6 +58,7 @@ typedef struct {
   GPtrArray *subscribers; /* of Subscriber */
   GPtrArray *pushes;      /* of SptPosePush */
   GPtrArray *recordings;  /* of SptPoseRecording */
+  gint64 recorded;        /* monotonic µs: when the last one began */
   SptPoseKeeper *keeper;  /* NULL: on demand */
   guint tick_id;
 } Door;
@@ -63,6 +70,7 @@ typedef struct {
   char *session; /* (nullable) */
   gboolean heartbeat, empty;
   char *told;           /* (nullable): why there are none, as it was told last */
+  guint waited;         /* s, for the clock of its session */
   guint backoff, pause; /* seconds: that were waited, that are left */
 } Subscriber;
 
@@ -118,13 +126,20 @@ static void
 play (Subscriber *self)
 {
   static const SptWant want = {.container = "pose", .overlay = "meta", .no_audio = TRUE};
+  if (spt_ws_is_playing (self->socket)) {
+    self->backoff = 0;
+    return;
+  }
+  if (self->pause && --self->pause)
+    return;
   SptStream *stream = find_stream (self->door, self->name);
-  if (!stream || spt_ws_is_playing (self->socket) || (self->pause && --self->pause))
+  g_autoptr (SptMediaClock) clock = self->session ? spt_media_clock_find (self->session) : NULL;
+  if (!stream || (self->session && !clock && self->waited++ < CLOCK_WAIT_S))
     return;
   Flow *flow = g_new0 (Flow, 1);
   flow->source = g_strdup (spt_stream_get_name (stream));
   flow->empty = self->empty;
-  flow->clock = self->session ? spt_media_clock_find (self->session) : NULL;
+  flow->clock = g_steal_pointer (&clock);
   spt_ws_set_stream (self->socket, stream);
   spt_ws_play (self->socket, &want, &media, flow, flow_free);
 }
@@ -166,9 +181,10 @@ static void
 relay (Door *self, Subscriber *from, const char *text, gsize size)
 {
   g_autoptr (GBytes) frame = spt_ws_frame_text (text, size);
+  SptStream *stream = find_stream (self, from->name), *other = find_stream (self, NULL);
   for (guint i = 0; i < self->subscribers->len; i++) {
     Subscriber *to = g_ptr_array_index (self->subscribers, i);
-    if (to != from && find_stream (self, to->name) == find_stream (self, from->name))
+    if (to != from && (to->name ? find_stream (self, to->name) : other) == stream)
       spt_ws_send (to->socket, frame);
   }
 }
@@ -247,6 +263,7 @@ start_recording (Door *self, Subscriber *from, SptStream *stream, JsonObject *ob
     return;
   }
   g_ptr_array_add (self->recordings, recording);
+  self->recorded = g_get_monotonic_time ();
   tell (self, recording, "recording_started");
 }
 
@@ -261,6 +278,8 @@ on_recording_word (Door *self, Subscriber *from, const char *word, JsonObject *o
     error = g_error_new (SPT_ERROR, SPT_ERROR_NOT_FOUND, "there is no stream yet");
   else if (start && recording)
     error = g_error_new (SPT_ERROR, SPT_ERROR_INVALID, "the stream is being recorded already");
+  else if (start && g_get_monotonic_time () - self->recorded < RECORDING_PAUSE_US)
+    error = g_error_new (SPT_ERROR, SPT_ERROR_UNAVAILABLE, "a recording has just begun; try again");
   else if (!start && !recording)
     error = g_error_new (SPT_ERROR, SPT_ERROR_INVALID, "the stream is not being recorded");
   if (error)
@@ -485,6 +504,12 @@ on_tick (gpointer data)
     if (subscriber->heartbeat)
       say_status (subscriber);
   }
+  gint64 most = spt_settings_int (self->host->settings, "pose.recording_max");
+  for (guint i = self->recordings->len; i-- > 0;) {
+    SptPoseRecording *recording = g_ptr_array_index (self->recordings, i);
+    if (g_get_monotonic_time () - spt_pose_recording_since (recording) > most * 1000)
+      stop_recording (self, recording);
+  }
   if (self->keeper)
     spt_pose_keeper_tick (self->keeper);
   for (guint i = 0; i < self->pushes->len; i++)
@@ -500,6 +525,7 @@ stop (gpointer data)
   g_source_remove (self->tick_id);
   g_ptr_array_unref (self->pushes);
   g_ptr_array_unref (self->recordings);
+  spt_pose_recordings_wait ();
   g_clear_pointer (&self->keeper, spt_pose_keeper_free);
   g_ptr_array_unref (self->subscribers);
   g_free (self);

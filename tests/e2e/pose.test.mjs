@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import {createHash} from 'node:crypto';
 import {createServer} from 'node:http';
 import {once} from 'node:events';
-import {readFileSync, readdirSync} from 'node:fs';
+import {readFileSync, readdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {isWall, keep, look, openBrowser, openPage, player} from '../lib/browser.mjs';
 import {SPOTTER, run, start, startSpotter, temporaryDirectory, waitFor} from '../lib/lib.mjs';
@@ -157,6 +157,31 @@ test('always: people are looked for though nobody listens, also after the source
   await waitFor('it again', running);
 });
 
+test('a stream that goes and comes back keeps its subscribers; its own options stay, and change while it runs', async t => {
+  const config = fps => JSON.stringify({streams: {camera: {source: 'test:climber', pose: {fps}}}});
+  const server = await startSpotter(t, {config: config(3)});
+  const client = new WsClient(t, server, '/ws/pose/');
+  const steps = () => poses(client).slice(1).map(({pts}, i) => (pts - poses(client)[i].pts) / 1e9);
+  await waitFor('three a second', () => steps().length > 3 && steps().slice(-3).every(step => step > 0.3 && step < 0.4));
+  writeFileSync(server.configPath, config(15));
+  await waitFor('fifteen a second', () => steps().slice(-3).every(step => step < 0.08));
+  await fetch(`${server.base}/api/streams?src=camera`, {method: 'DELETE'});
+  await waitFor('it to be gone', async () => !('camera' in await server.json('/api/streams')));
+  const before = poses(client).length;
+  await server.add('camera', 'test:climber?view=back');
+  await waitFor('poses again', () => poses(client).length > before + 5);
+  assert.ok(!client.closed);
+});
+
+test('pictures that the drawing or the models do not take are converted', async t => {
+  const of = format => `gst:climbersrc is-live=true ! video/x-raw,width=640,height=360,framerate=15/1 ! videoconvert ! video/x-raw,format=${format} ! identity`;
+  const server = await startSpotter(t, {config: JSON.stringify({streams: {yuy2: of('YUY2'), ten: of('I420_10LE'), gray: of('GRAY8')}})});
+  for (const name of ['yuy2', 'ten', 'gray']) {
+    assert.equal((await server.get(`/api/frame.jpeg?src=${name}&overlay=pose`)).status, 200, name);
+    assert.equal((await server.get(`/api/pose?src=${name}`)).status, 200, name);
+  }
+});
+
 test('spotter pose prints lines of JSON; an unknown stream is a sentence', async t => {
   const server = await startSpotter(t, CLIMBER);
   const lines = start(t, SPOTTER, ['pose', 'camera', '--url', server.base]);
@@ -231,6 +256,8 @@ test('push: to an application that echoes, tells of recordings, goes away and co
   const server = await startSpotter(t, {...CLIMBER, options: {'pose.push': `ws://user:geheim@127.0.0.1:${application.port}/ws/pose/`}});
   await waitFor('poses', () => application.got.length > 10);
   application.got.forEach(pose => check(pose));
+  for (const wrong of [{type: 5, x: 'recording_'}, {type: null, x: 'recording_'}, ['recording_'], {x: 'recording_'}])
+    application.say(wrong);
   application.say({type: 'recording_started', session_id: 'x'});
   const before = application.got.length;
   await waitFor('numbers from the beginning', () => application.got.slice(before).some(({frame_number}) => frame_number === 0));
