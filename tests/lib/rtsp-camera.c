@@ -2,7 +2,10 @@
 /* An RTSP camera in a process of its own, to be started, watched, killed and restarted by tests.
  * Prints "ready PORT"; then a line for each client that connects and leaves.
  *
- *   rtsp-camera [--port N] [--gop SECONDS] [--kbps N] [--size WxH] [--codec h264|h265] [--no-audio]
+ *   rtsp-camera [--port N] [--gop SECONDS] [--kbps N] [--size WxH] [--fps N]
+ *               [--codec h264|h265|jpeg] [--no-audio]
+ *
+ * --numbered: a climber, in pictures that tell their number (numbered.h), instead of noise
  *
  * --relay URL serves what another server gives, as gst-rtsp-server does it: a peer to measure
  * against.
@@ -12,9 +15,11 @@
 #include <gst/rtsp-server/rtsp-server.h>
 #include <stdio.h>
 
-static int port, gop = 1, kbps = 2000;
+#include "numbered.h"
+
+static int port, gop = 1, kbps = 2000, fps = 30;
 static char *size, *codec, *relay;
-static gboolean no_audio, trace;
+static gboolean no_audio, trace, numbered;
 
 static void
 on_closed (GstRTSPClient *client, gpointer data)
@@ -54,8 +59,28 @@ on_media (GstRTSPMediaFactory *factory, GstRTSPMedia *media, gpointer data)
   g_autoptr (GstElement) bin = gst_rtsp_media_get_element (media);
   g_autoptr (GstElement) pay = gst_bin_get_by_name (GST_BIN (bin), "pay0");
   g_autoptr (GstPad) pad = gst_element_get_static_pad (pay, "sink");
+  if (numbered)
+    numbered_begin (GST_BIN (bin));
   if (trace)
     gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, on_frame, NULL, NULL);
+}
+
+/* … and payloader */
+static char *
+make_encoder (void)
+{
+  if (g_strcmp0 (codec, "jpeg") == 0)
+    return g_strdup ("jpegenc quality=90 ! rtpjpegpay name=pay0 pt=26");
+  if (g_strcmp0 (codec, "h265") == 0)
+    return g_strdup_printf (
+        "x265enc tune=zerolatency speed-preset=ultrafast bitrate=%d key-int-max=%d ! "
+        "rtph265pay name=pay0 pt=96 config-interval=-1",
+        kbps, gop * fps);
+  return g_strdup_printf (
+      "x264enc tune=zerolatency speed-preset=ultrafast bitrate=%d key-int-max=%d "
+      "option-string=scenecut=0:nal-hrd=cbr:force-cfr=1 vbv-buf-capacity=500 ! "
+      "rtph264pay name=pay0 pt=96 config-interval=-1",
+      kbps, gop * fps);
 }
 
 static char *
@@ -69,19 +94,10 @@ launch (void)
         relay);
   if (size)
     sscanf (size, "%dx%d", &width, &height);
-  gboolean hevc = g_strcmp0 (codec, "h265") == 0;
-  g_autofree char *encoder =
-      hevc ? g_strdup_printf (
-                 "x265enc tune=zerolatency speed-preset=ultrafast bitrate=%d key-int-max=%d", kbps,
-                 gop * 30)
-           : g_strdup_printf (
-                 "x264enc tune=zerolatency speed-preset=ultrafast bitrate=%d key-int-max=%d "
-                 "option-string=scenecut=0:nal-hrd=cbr:force-cfr=1 vbv-buf-capacity=500",
-                 kbps, gop * 30);
-  return g_strdup_printf ("( videotestsrc is-live=true pattern=snow ! "
-                          "video/x-raw,format=I420,width=%d,height=%d,framerate=30/1 ! "
-                          "%s ! rtph26%cpay name=pay0 pt=96 config-interval=-1 %s)",
-      width, height, encoder, hevc ? '5' : '4',
+  g_autofree char *encoder = make_encoder ();
+  return g_strdup_printf ("( %s is-live=true ! "
+                          "video/x-raw,format=I420,width=%d,height=%d,framerate=%d/1 ! %s %s)",
+      numbered ? NUMBERED_SOURCE : "videotestsrc pattern=snow", width, height, fps, encoder,
       no_audio ? ""
                : "audiotestsrc is-live=true volume=0.1 ! audio/x-raw,rate=48000,channels=1 ! "
                  "avenc_aac ! "
@@ -96,9 +112,11 @@ main (int argc, char **argv)
       {"gop", 0, 0, G_OPTION_ARG_INT, &gop, NULL, NULL},
       {"kbps", 0, 0, G_OPTION_ARG_INT, &kbps, NULL, NULL},
       {"size", 0, 0, G_OPTION_ARG_STRING, &size, NULL, NULL},
+      {"fps", 0, 0, G_OPTION_ARG_INT, &fps, NULL, NULL},
       {"codec", 0, 0, G_OPTION_ARG_STRING, &codec, NULL, NULL},
       {"relay", 0, 0, G_OPTION_ARG_STRING, &relay, NULL, NULL},
       {"trace", 0, 0, G_OPTION_ARG_NONE, &trace, NULL, NULL},
+      {"numbered", 0, 0, G_OPTION_ARG_NONE, &numbered, NULL, NULL},
       {"no-audio", 0, 0, G_OPTION_ARG_NONE, &no_audio, NULL, NULL},
       {NULL},
   };
@@ -107,6 +125,7 @@ main (int argc, char **argv)
   if (!g_option_context_parse (context, &argc, &argv, NULL))
     return 64;
   gst_init (NULL, NULL);
+  gst_object_unref (gst_plugin_load_file (SPT_TEST_PLUGIN, NULL));
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   g_autoptr (GstRTSPServer) server = gst_rtsp_server_new ();
   g_autoptr (GstRTSPMountPoints) mounts = gst_rtsp_server_get_mount_points (server);

@@ -5,6 +5,7 @@
 #include <gst/video/video.h>
 #include <math.h>
 
+#include "numbered.h"
 #include "posemeta.h"
 
 /* Joints that lie so near, in parts of the body's height, are right (pose.md 19). */
@@ -165,6 +166,52 @@ test_finds_the_climber (gconstpointer view)
   g_assert_cmpuint (right * 10, >=, found * G_N_ELEMENTS (joints) * 9);
   gst_harness_teardown (source);
   done (h);
+}
+
+/* Of pictures near @number, that where the climber stands most nearly so. */
+static int
+offset_of (guint number, double place)
+{
+  int best = 0;
+  for (int offset = -3; offset <= 3; offset++)
+    if (fabs (numbered_place (number + (guint)offset) - place) <
+        fabs (numbered_place (number + (guint)best) - place))
+      best = offset;
+  return best;
+}
+
+/* What the tests of skew in the browser stand on: the pose alone says which picture it is of. */
+static void
+test_of_numbered_pictures_it_finds_each_in_its_place (gconstpointer properties)
+{
+  guint found = 0, right = 0;
+  double worst = 0;
+  const guint frames = 160;
+  if (!has_models ())
+    return;
+  g_autofree char *text = g_strdup_printf (NUMBERED_SOURCE
+      " num-buffers=%u ! video/x-raw, width=640, height=360, framerate=30/1 ! "
+      "posedetect smoothing=false %s",
+      frames, (const char *)properties);
+  GstHarness *h = gst_harness_new_parse (text);
+  numbered_begin (GST_BIN (h->element));
+  gst_harness_play (h);
+  for (guint i = 0; i < frames; i++) {
+    g_autoptr (GstBuffer) buffer = gst_harness_pull (h);
+    const GstPoseMeta *meta = gst_buffer_get_pose_meta (buffer);
+    if (!meta->analysed || !meta->n_people)
+      continue;
+    const PoseLandmark *p = meta->people[0].image;
+    double place = (p[11].x + p[12].x + p[23].x + p[24].x) / 4;
+    found++;
+    right += offset_of (i + 32, place) == 0;
+    worst = MAX (worst, fabs (place - numbered_place (i)));
+  }
+  g_test_message (
+      "found in %u, %u of them in their place, at most %.4f beside it", found, right, worst);
+  g_assert_cmpuint (found, >, frames / 3);
+  g_assert_cmpuint (right * 1000, >=, found * 995);
+  gst_harness_teardown (h);
 }
 
 static void
@@ -386,6 +433,12 @@ main (int argc, char **argv)
   g_test_add_data_func ("/posedetect/finds-the-climber/front", "front", test_finds_the_climber);
   g_test_add_data_func ("/posedetect/finds-the-climber/back", "back", test_finds_the_climber);
   g_test_add_data_func ("/posedetect/finds-the-climber/stand", "stand", test_finds_the_climber);
+  g_test_add_data_func ("/posedetect/numbered-pictures/full", "fps=0",
+      test_of_numbered_pictures_it_finds_each_in_its_place);
+  g_test_add_data_func ("/posedetect/numbered-pictures/lite", "fps=0 model=lite",
+      test_of_numbered_pictures_it_finds_each_in_its_place);
+  g_test_add_data_func ("/posedetect/numbered-pictures/every-other", "fps=15 model=lite",
+      test_of_numbered_pictures_it_finds_each_in_its_place);
   g_test_add_func (
       "/posedetect/analyses-so-many-and-holds-between", test_analyses_so_many_and_holds_between);
   g_test_add_func ("/posedetect/two-people-keep-their-numbers", test_two_people_keep_their_numbers);
