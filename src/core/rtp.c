@@ -32,12 +32,14 @@
 GST_DEBUG_CATEGORY_STATIC (spotter_rtp);
 #define GST_CAT_DEFAULT spotter_rtp
 
+/* Units have their parameter sets in them. With config-interval=-1 rtph264pay and rtph265pay put
+ * them before every slice of a keyframe, too, and there receivers begin another picture. */
 static const struct {
   const char *caps, *payloader;
   int pt; /* RFC 3551; dynamic ones from 96 on */
 } payloaders[] = {
-    {"video/x-h264", "rtph264pay config-interval=-1 aggregate-mode=zero-latency", 96},
-    {"video/x-h265", "rtph265pay config-interval=-1 aggregate-mode=zero-latency", 96},
+    {"video/x-h264", "rtph264pay config-interval=0 aggregate-mode=zero-latency", 96},
+    {"video/x-h265", "rtph265pay config-interval=0 aggregate-mode=zero-latency", 96},
     {"video/x-vp8", "rtpvp8pay picture-id-mode=15-bit", 96},
     {"video/x-vp9", "rtpvp9pay picture-id-mode=15-bit", 96},
     {"image/jpeg", "rtpjpegpay", 26},

@@ -149,6 +149,51 @@ test_a_unit_is_one_access_unit (void)
 }
 
 /* Equal PTS of picture and sound have equal NTP times in their reports. */
+/* NALs of the kind in an RTP packet: alone or in a STAP-A (RFC 6184, 5.7.1) */
+static guint
+count_nals (const guint8 *data, gsize size, guint kind)
+{
+  guint n = 0;
+  if ((data[12] & 31) != 24)
+    return (data[12] & 31) == kind;
+  for (gsize at = 13; at + 2 < size; at += 2u + spt_get_be16 (data + at))
+    n += (data[at + 2] & 31) == kind;
+  return n;
+}
+
+/* They were repeated before every slice, and players made two broken pictures of the keyframe. */
+static void
+test_a_keyframe_of_two_slices_has_its_parameter_sets_once (void)
+{
+  static const guint8 slices[] = {
+      0, 0, 0, 1, 0x65, 0x88, 0x84, 0x11, 0x22, 0, 0, 0, 1, 0x65, 0x04, 0x88, 0x84, 0x11};
+  Fixture f = {0};
+  GstMapInfo map;
+  SptRtpPacket packet;
+  gsize at = 0;
+  guint sets = 0, keyslices = 0;
+  set_up (&f, 1);
+  GstBuffer *unit = harness_unit (1000, sizeof parameter_sets + sizeof slices, TRUE);
+  gst_buffer_fill (unit, 0, parameter_sets, sizeof parameter_sets);
+  gst_buffer_fill (unit, sizeof parameter_sets, slices, sizeof slices);
+  g_autoptr (GstSample) sample = gst_sample_new (unit, f.caps[0], NULL, NULL);
+  gst_buffer_unref (unit);
+  spt_rtp_packer.take (f.packer, sample, 0);
+  g_autoptr (GstSample) packed = spt_viewer_pop (f.viewer, NULL);
+  GstBuffer *packets = gst_sample_get_buffer (packed);
+  gst_buffer_map (packets, &map, GST_MAP_READ);
+  while (spt_rtp_next (map.data, map.size, &at, &packet)) {
+    if (packet.channel & 1)
+      continue;
+    sets += count_nals (packet.data, packet.size, 7);
+    keyslices += count_nals (packet.data, packet.size, 5);
+  }
+  gst_buffer_unmap (packets, &map);
+  g_assert_cmpuint (keyslices, ==, 2);
+  g_assert_cmpuint (sets, ==, 1);
+  tear_down (&f);
+}
+
 static void
 test_reports_bring_sound_and_picture_together (void)
 {
@@ -263,6 +308,8 @@ main (int argc, char **argv)
   gst_init (&argc, &argv);
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/rtp/a unit is one access unit", test_a_unit_is_one_access_unit);
+  g_test_add_func ("/rtp/a keyframe of two slices has its parameter sets once",
+      test_a_keyframe_of_two_slices_has_its_parameter_sets_once);
   g_test_add_func ("/rtp/reports bring sound and picture together",
       test_reports_bring_sound_and_picture_together);
   g_test_add_func ("/rtp/a joiner starts now", test_a_joiner_starts_now);
