@@ -45,6 +45,8 @@ export class Skeleton {
   canvas = document.createElement('canvas');
   /** Frames shown by how their pose was found. */
   counts = {exact: 0, between: 0, held: 0, none: 0};
+  /** What was drawn for the last frame: its time, how that was found, who, and the pose's own time (exact ones). */
+  shown = {time: undefined, how: 'none', people: [], found: undefined};
   #player;
   #space; // canvas of the 3-D view, or null
   #poses = []; // {time, pose}, in the order of time
@@ -150,18 +152,18 @@ export class Skeleton {
   #shown = (now, {rtpTimestamp, mediaTime}) => {
     this.#frame = this.#video.requestVideoFrameCallback(this.#shown);
     const time = this.#player.dataset.mode === 'webrtc' ? rtpTimestamp : mediaTime;
-    const [how, people] = time === undefined ? ['none', []] : this.#find(time);
+    const [how, people, found] = time === undefined ? ['none', []] : this.#find(time);
     this.counts[how]++;
+    this.shown = {time, how, people, found};
     this.#show(people);
   };
 
-  /** How the people of a frame are known, and they. */
+  /** How the people of a frame are known, they, and for exact ones the time of the pose. */
   #find(time) {
     const after = this.#poses.findIndex(pose => this.#since(time, pose.time) > -EXACT_S);
     const next = this.#poses[after], before = this.#poses[(after < 0 ? this.#poses.length : after) - 1];
     if (next && this.#since(time, next.time) < EXACT_S) {
-      this.number = next.pose.frame_number;
-      return ['exact', peopleOf(next.pose)];
+      return ['exact', peopleOf(next.pose), next.time];
     }
     if (next && before && this.#since(before.time, next.time) < BETWEEN_S)
       return ['between', between(before.pose, next.pose, this.#since(before.time, time) / this.#since(before.time, next.time))];

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Measures and prints tables. All ratios are within one run; CPU is summed from schedstat.
-//   node tests/bench/bench.mjs [cost|mse|hls|webrtc|glass|join|latency|idle|rtsp|rtsp-join|rtsp-stall]…
+//   node tests/bench/bench.mjs [cost|mse|hls|webrtc|glass|skew|join|latency|idle|rtsp|rtsp-join|rtsp-stall]…
 
 import {Agent, request} from 'node:http';
 import {join} from 'node:path';
 import {openBrowser, openPage, player} from '../lib/browser.mjs';
 import {countThreads, cpuNs, rssKiB, start, startCamera, startSpotter, waitFor} from '../lib/lib.mjs';
 import {RtspClient} from '../lib/rtsp.mjs';
+import {measureSkew, share, skewOptions} from '../lib/skew.mjs';
 
 const BUILD = process.env.SPOTTER_BUILD ?? 'build';
 const VIEWERS = [1, 20, 100, 200];
@@ -469,8 +470,27 @@ async function glass() {
   table('glass to glass in Chromium, ms, 30 fps on loopback (a frame stands for 33 ms)', ['mode', 'samples', 'p50', 'p95'], rows);
 }
 
+/** The number of the picture shown against that of the picture whose skeleton lies on it, in Chromium. */
+async function skew() {
+  const rows = [];
+  for (const [codec, way] of [['h264', 'passthrough'], ['jpeg', 'our own encoder']])
+    for (const [mode, options] of [['webrtc', skewOptions], ['mse', skewOptions], ['webrtc', {'pose.smoothing': 'false'}]])
+      await scope(async t => {
+        const camera = await startCamera(t, ['--numbered', '--no-audio', '--kbps', '3000', '--codec', codec]);
+        const server = await startSpotter(t, {streams: {camera: camera.url}, options});
+        const browser = await openBrowser(t);
+        const {page} = await openPage(t, browser);
+        const seen = await measureSkew(page, server.base, 'camera', mode, 20000);
+        const percent = part => (part * 100).toFixed(2);
+        rows.push([`${way}, ${mode}`, options['pose.fps'] ? 30 : 15, seen.frames, seen.how.exact, percent(share(seen, 0)), percent(share(seen, 1)),
+          seen.how.exact - seen.read, seen.how.between, seen.how.held + seen.how.none, seen.ticks.toFixed(2)]);
+      });
+  table('Skew in 20 s, 30 fps: frames with a pose of exactly their time, by how many pictures it is off',
+    ['way', 'analysed/s', 'shown', 'exact', '0 off %', '≤ 1 off %', 'unreadable', 'between', 'late', 'ticks apart'], rows);
+}
+
 const all = {
-  idle, latency, join: joiners, webrtc, hls, glass,
+  idle, latency, join: joiners, webrtc, hls, glass, skew,
   async cost() {
     await cost('mp4', 30);
     await cost('mjpeg', 30);

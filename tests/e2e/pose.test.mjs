@@ -9,7 +9,8 @@ import {once} from 'node:events';
 import {readFileSync, readdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {isWall, keep, look, openBrowser, openPage, player} from '../lib/browser.mjs';
-import {SPOTTER, run, start, startSpotter, temporaryDirectory, waitFor} from '../lib/lib.mjs';
+import {SPOTTER, run, start, startCamera, startSpotter, temporaryDirectory, waitFor} from '../lib/lib.mjs';
+import {measureSkew, offsets, share, skewOptions} from '../lib/skew.mjs';
 import {WsClient} from '../lib/ws.mjs';
 
 const CLIMBER = {streams: {camera: 'test:climber', ball: 'test:ball'}};
@@ -328,3 +329,23 @@ test('in the browser: the skeleton on exactly its frame, by WebRTC and by MSE', 
   assert.equal(await page.$('canvas.pose'), null);
   assert.deepEqual(problems, []);
 });
+
+for (const [codec, way] of [['h264', 'as the camera encodes it'], ['jpeg', 'as we encode it']])
+  test(`skew: the number in the picture and that of the skeleton's picture are one, ${way}`, async t => {
+    const browser = await openBrowser(t);
+    if (!browser)
+      return;
+    const camera = await startCamera(t, ['--numbered', '--no-audio', '--kbps', '3000', '--codec', codec]);
+    const server = await startSpotter(t, {streams: {camera: camera.url}, options: skewOptions});
+    for (const mode of ['webrtc', 'mse']) {
+      const {page, problems} = await openPage(t, browser, {width: 1280, height: 1000});
+      const skew = await measureSkew(page, server.base, 'camera', mode, 10000);
+      t.diagnostic(`figure: ${codec} by ${mode}: ${offsets(skew)}`);
+      assert.ok(skew.read > 60, 'enough to judge by');
+      assert.ok(share(skew, mode === 'webrtc' ? 0 : 1) >= (mode === 'webrtc' ? 0.99 : 1), offsets(skew));
+      assert.ok(skew.ticks <= 1, `times differ by ${skew.ticks} ticks`);
+      assert.ok(skew.how.exact > skew.frames * 0.75, 'most frames have their own pose');
+      assert.deepEqual(problems, []);
+      await page.close();
+    }
+  });

@@ -76,11 +76,13 @@ make_encoder (void)
         "x265enc tune=zerolatency speed-preset=ultrafast bitrate=%d key-int-max=%d ! "
         "rtph265pay name=pay0 pt=96 config-interval=-1",
         kbps, gop * fps);
+  /* rtph264pay puts parameter sets before every slice of a keyframe, which makes two pictures of
+   * it for who takes them at their word: where pictures are counted there is one slice. */
   return g_strdup_printf (
-      "x264enc tune=zerolatency speed-preset=ultrafast bitrate=%d key-int-max=%d "
+      "x264enc tune=zerolatency speed-preset=ultrafast bitrate=%d key-int-max=%d threads=%d "
       "option-string=scenecut=0:nal-hrd=cbr:force-cfr=1 vbv-buf-capacity=500 ! "
       "rtph264pay name=pay0 pt=96 config-interval=-1",
-      kbps, gop * fps);
+      kbps, gop * fps, numbered ? 1 : 0);
 }
 
 static char *
