@@ -311,7 +311,7 @@ spt_fmp4_init_segment (const SptFmp4Track *tracks, guint n)
 }
 
 /* Where things stand in the head that spt_fmp4_head() writes. */
-enum { AT_TRACK = 44, AT_TIME = 60, MOOF_SIZE = 104 };
+enum { AT_TRACK = 44, AT_TIME = 60, AT_COMPOSITION = 100, MOOF_SIZE = 104 };
 
 static guint8 *
 word (guint8 *at, guint32 value)
@@ -370,6 +370,13 @@ guint64
 spt_fmp4_head_time (const guint8 *head)
 {
   return spt_get_be64 (head + AT_TIME);
+}
+
+/* Presentation minus decode time */
+gint32
+spt_fmp4_head_composition (const guint8 *head)
+{
+  return (gint32)spt_get_be32 (head + AT_COMPOSITION);
 }
 
 void

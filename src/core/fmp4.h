@@ -36,4 +36,5 @@ GBytes *spt_fmp4_init_segment (const SptFmp4Track *tracks, guint n);
 void spt_fmp4_head (const SptFmp4Sample *sample, guint8 head[SPT_FMP4_HEAD_SIZE]);
 guint32 spt_fmp4_head_track (const guint8 *head);
 guint64 spt_fmp4_head_time (const guint8 *head);
+gint32 spt_fmp4_head_composition (const guint8 *head);
 void spt_fmp4_head_set_time (guint8 *head, guint64 decode_time);

@@ -46,7 +46,7 @@ flow_free (gpointer data)
   g_free (self);
 }
 
-/* Writer thread: at what PTS the player's time is 0. */
+/* Writer thread: at what PTS the time of what the player shows is 0. */
 static void
 tell_clock (SptMediaClock *clock, const guint8 *head, GstCaps *caps, GstClockTime pts)
 {
@@ -54,8 +54,10 @@ tell_clock (SptMediaClock *clock, const guint8 *head, GstCaps *caps, GstClockTim
   gst_structure_get_int (gst_caps_get_structure (caps, 0), "timescale-1", &timescale);
   if (spt_fmp4_head_track (head) != 1 || timescale <= 0)
     return;
-  guint64 time = gst_util_uint64_scale (spt_fmp4_head_time (head), GST_SECOND, (guint64)timescale);
-  spt_media_clock_set_origin (clock, (gint64)pts - (gint64)time);
+  gint64 shown = (gint64)spt_fmp4_head_time (head) + spt_fmp4_head_composition (head);
+  gint64 time =
+      (gint64)gst_util_uint64_scale ((guint64)MAX (shown, 0), GST_SECOND, (guint64)timescale);
+  spt_media_clock_set_origin (clock, (gint64)pts - time);
 }
 
 /* Writer thread: the fragment with the session's own decode time; its sample is shared. */

@@ -149,6 +149,7 @@ test_head_box_by_box (void)
   g_assert_cmpuint (spt_fmp4_head_track (head), ==, 1);
   spt_fmp4_head_set_time (head, 7);
   g_assert_cmpuint (spt_fmp4_head_time (head), ==, 7);
+  g_assert_cmpint (spt_fmp4_head_composition (head), ==, -5);
 }
 
 /* ---- the packer --------------------------------------------------------------------------- */
