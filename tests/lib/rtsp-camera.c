@@ -3,7 +3,7 @@
  * Prints "ready PORT"; then a line for each client that connects and leaves.
  *
  *   rtsp-camera [--port N] [--gop SECONDS] [--kbps N] [--size WxH] [--fps N]
- *               [--codec h264|h265|jpeg] [--no-audio]
+ *               [--codec h264|h265|jpeg] [--b-frames N] [--no-audio]
  *
  * --numbered: a climber, in pictures that tell their number (numbered.h), instead of noise
  *
@@ -17,7 +17,7 @@
 
 #include "numbered.h"
 
-static int port, gop = 1, kbps = 2000, fps = 30;
+static int port, gop = 1, kbps = 2000, fps = 30, b_frames;
 static char *size, *codec, *relay;
 static gboolean no_audio, trace, numbered;
 
@@ -78,11 +78,15 @@ make_encoder (void)
         kbps, gop * fps);
   /* rtph264pay puts parameter sets before every slice of a keyframe, which makes two pictures of
    * it for who takes them at their word: where pictures are counted there is one slice. */
+  g_autofree char *order =
+      b_frames ? g_strdup_printf (
+                     "speed-preset=superfast bframes=%d b-adapt=false rc-lookahead=0", b_frames)
+               : g_strdup ("speed-preset=ultrafast tune=zerolatency");
   return g_strdup_printf (
-      "x264enc tune=zerolatency speed-preset=ultrafast bitrate=%d key-int-max=%d threads=%d "
-      "option-string=scenecut=0:nal-hrd=cbr:force-cfr=1 vbv-buf-capacity=500 ! "
+      "x264enc %s bitrate=%d key-int-max=%d threads=%d "
+      "option-string=scenecut=0:nal-hrd=cbr:force-cfr=1 vbv-buf-capacity=500 ! %s"
       "rtph264pay name=pay0 pt=96 config-interval=-1",
-      kbps, gop * fps, numbered ? 1 : 0);
+      order, kbps, gop * fps, numbered ? 1 : 0, b_frames ? "video/x-h264,profile=main ! " : "");
 }
 
 static char *
@@ -115,6 +119,7 @@ main (int argc, char **argv)
       {"kbps", 0, 0, G_OPTION_ARG_INT, &kbps, NULL, NULL},
       {"size", 0, 0, G_OPTION_ARG_STRING, &size, NULL, NULL},
       {"fps", 0, 0, G_OPTION_ARG_INT, &fps, NULL, NULL},
+      {"b-frames", 0, 0, G_OPTION_ARG_INT, &b_frames, NULL, NULL},
       {"codec", 0, 0, G_OPTION_ARG_STRING, &codec, NULL, NULL},
       {"relay", 0, 0, G_OPTION_ARG_STRING, &relay, NULL, NULL},
       {"trace", 0, 0, G_OPTION_ARG_NONE, &trace, NULL, NULL},
