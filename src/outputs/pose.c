@@ -11,6 +11,7 @@
  * are obeyed, and answered to all of them. Main context but where noted. */
 #include "config.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "ask.h"
@@ -176,11 +177,30 @@ say_wrong (SptWsSocket *socket, const char *sentence)
   spt_ws_fail (socket, "pose", error);
 }
 
+/* json-glib takes numbers that are none in JSON. */
+static gboolean
+is_finite (JsonNode *node)
+{
+  if (JSON_NODE_HOLDS_VALUE (node))
+    return json_node_get_value_type (node) != G_TYPE_DOUBLE ||
+           isfinite (json_node_get_double (node));
+  g_autoptr (GList) inner =
+      JSON_NODE_HOLDS_OBJECT (node)  ? json_object_get_values (json_node_get_object (node))
+      : JSON_NODE_HOLDS_ARRAY (node) ? json_array_get_elements (json_node_get_array (node))
+                                     : NULL;
+  for (GList *l = inner; l; l = l->next)
+    if (!is_finite (l->data))
+      return FALSE;
+  return TRUE;
+}
+
 /* Phones and walls talk with one another over this socket. */
 static void
-relay (Door *self, Subscriber *from, const char *text, gsize size)
+relay (Door *self, Subscriber *from, JsonNode *node)
 {
-  g_autoptr (GBytes) frame = spt_ws_frame_text (text, size);
+  /* Written anew: json-glib reads more than browsers do. */
+  g_autofree char *text = json_to_string (node, FALSE);
+  g_autoptr (GBytes) frame = spt_ws_frame_text (text, strlen (text));
   SptStream *stream = find_stream (self, from->name), *other = find_stream (self, NULL);
   for (guint i = 0; i < self->subscribers->len; i++) {
     Subscriber *to = g_ptr_array_index (self->subscribers, i);
@@ -302,12 +322,12 @@ on_text (SptWsSocket *socket, const char *text, gsize size, gpointer data)
   JsonNode *type = object ? json_object_get_member (object, "type") : NULL;
   const char *word =
       type && json_node_get_value_type (type) == G_TYPE_STRING ? json_node_get_string (type) : "";
-  if (!object)
+  if (!object || !is_finite (node))
     say_wrong (socket, "a message must be a JSON object");
   else if (g_str_equal (word, "start_recording") || g_str_equal (word, "stop_recording"))
     on_recording_word (data, self, word, object);
   else if (!g_str_equal (word, "pose")) /* those come from here only */
-    relay (data, self, text, size);
+    relay (data, self, node);
 }
 
 static gboolean
