@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Measures and prints tables. All ratios are within one run; CPU is summed from schedstat.
-//   node tests/bench/bench.mjs [cost|mse|hls|webrtc|glass|skew|join|latency|idle|rtsp|rtsp-join|rtsp-stall]…
+//   node tests/bench/bench.mjs [cost|mse|hls|webrtc|glass|skew|pose|join|latency|idle|rtsp|rtsp-join|rtsp-stall]…
 
 import {Agent, request} from 'node:http';
 import {join} from 'node:path';
 import {openBrowser, openPage, player} from '../lib/browser.mjs';
 import {countThreads, cpuNs, rssKiB, start, startCamera, startSpotter, waitFor} from '../lib/lib.mjs';
 import {RtspClient} from '../lib/rtsp.mjs';
+import {WsClient} from '../lib/ws.mjs';
 import {measureSkew, share, skewOptions} from '../lib/skew.mjs';
 
 const BUILD = process.env.SPOTTER_BUILD ?? 'build';
@@ -489,8 +490,47 @@ async function skew() {
     ['way', 'analysed/s', 'shown', 'exact', '0 off %', '≤ 1 off %', 'unreadable', 'between', 'late', 'ticks apart'], rows);
 }
 
+/** What posedetect sees, what it takes, and what that costs the server. */
+async function pose() {
+  for (const [title, program] of [['Steps of an analysis, 1280×720, one thread (medians)', 'bench-pose'], ['posedetect against the drawn climber', 'pose-accuracy']]) {
+    console.log(`\n${title}`);
+    await scope(async t => {
+      const run = start(t, join(BUILD, 'tests', program), []);
+      await run.exited;
+      run.lines.filter(line => !/XNNPACK/.test(line)).forEach(line => console.log(line));
+    });
+  }
+  const rows = [];
+  for (const [size, fps, subscribers, streams] of [['1280x720', 15, 1, 1], ['1280x720', 30, 1, 1], ['1920x1080', 15, 1, 1], ['1920x1080', 30, 1, 1],
+    ['1280x720', 30, 200, 1], ['1280x720', 15, 1, 2], ['1280x720', 30, 1, 4]])
+    await scope(async t => {
+      const [width, height] = size.split('x');
+      const source = `gst:climbersrc is-live=true ! video/x-raw,width=${width},height=${height},framerate=30/1 ! identity`;
+      const names = Array.from({length: streams}, (_, i) => `cam${i}`);
+      const server = await startSpotter(t, {streams: Object.fromEntries(names.map(name => [name, source])), options: {'pose.fps': String(fps)}});
+      const alone = await Promise.all(names.map(name => server.get(`/api/frame.jpeg?src=${name}`)));
+      const before = cpuNs(server.pid);
+      await new Promise(resolve => setTimeout(resolve, MEASURE_MS));
+      const base = (cpuNs(server.pid) - before) / 1e6 / MEASURE_MS * 100;
+      const clients = names.flatMap(name => Array.from({length: subscribers}, () => new WsClient(t, server, `/ws/pose/${name}`)));
+      const seen = client => client.texts.filter(({type}) => type === 'pose');
+      await waitFor('poses', () => clients.every(client => seen(client).length > 30));
+      const from = seen(clients[0]).length, begin = cpuNs(server.pid), began = performance.now();
+      await new Promise(resolve => setTimeout(resolve, MEASURE_MS));
+      const ms = performance.now() - began, cpu = (cpuNs(server.pid) - begin) / 1e6 / ms * 100;
+      const got = seen(clients[0]).slice(from), latencies = got.map(({latency_ms: latency}) => latency).sort((a, b) => a - b);
+      const {branches} = await server.json('/api/streams/cam0/stats');
+      const {stats} = branches.find(({element}) => element === 'posedetect');
+      rows.push([size, fps, streams, subscribers, (got.length * 1000 / ms).toFixed(1), base.toFixed(1), cpu.toFixed(1), stats.analysis_ms.toFixed(1),
+        latencies[Math.floor(latencies.length / 2)], latencies[Math.floor(latencies.length * 0.95)], Math.round(rssKiB(server.pid) / 1024)]);
+      alone.forEach(({body}) => body?.cancel());
+    });
+  table('Poses from the server: CPU in percent of a core (without and with), capture → message in ms',
+    ['size', 'fps', 'streams', 'subscribers', 'poses/s', 'CPU without', 'CPU with', 'analysis ms', 'p50', 'p95', 'RSS MiB'], rows);
+}
+
 const all = {
-  idle, latency, join: joiners, webrtc, hls, glass, skew,
+  idle, latency, join: joiners, webrtc, hls, glass, skew, pose,
   async cost() {
     await cost('mp4', 30);
     await cost('mjpeg', 30);
