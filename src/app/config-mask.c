@@ -58,6 +58,12 @@ add_secret (Walk *walk, yaml_node_t *node, const char *path)
   const char *start = g_utf8_offset_to_pointer (walk->text, (glong)node->start_mark.index);
   const char *end =
       g_utf8_offset_to_pointer (start, (glong)(node->end_mark.index - node->start_mark.index));
+  while (start < end && (*start == '&' || *start == '!')) { /* an anchor or a tag is none */
+    start += strcspn (start, " \t\r\n");
+    start += strspn (start, " \t\r\n");
+  }
+  if (start >= end)
+    return;
   Secret *secret = g_new (Secret, 1);
   *secret = (Secret){
       (gsize)(start - walk->text), (gsize)(end - walk->text), g_strdup (path), g_strdup (value)};
